@@ -1,0 +1,29 @@
+import type { Command } from 'commander';
+import { type ConnectionOptions, DEFAULT_DATA_DIR, kubeconfigPath, withConnection } from '../connection.ts';
+import { endRequested } from '../lifetime.ts';
+import { createLogger, withLogging } from '../logging.ts';
+import { checkMachine } from '../machine.ts';
+import { clientOf, startAgentPart } from '../parts.ts';
+
+interface AgentOptions extends ConnectionOptions {
+  name?: string;
+  logLevel: string;
+}
+
+/** `tepui agent`: only the node daemon. Its containers outlive it. */
+export function addAgentCommand(program: Command): void {
+  const command = withConnection(
+    program.command('agent').description('start only the agent, which runs tasks on this machine'),
+  ).option('--name <name>', 'name of the Agent document (default: the host name)');
+  withLogging(command, 'info').action(async (options: AgentOptions) => {
+    await checkMachine();
+    const ended = endRequested();
+    const logger = createLogger(options.logLevel);
+    const client = await clientOf(kubeconfigPath(options));
+    const dataDir = options.dataDir ?? DEFAULT_DATA_DIR;
+    const agent = await startAgentPart({ client, dataDir, logger, ...(options.name ? { name: options.name } : {}) });
+    await ended;
+    await agent.close();
+    await client.close();
+  });
+}

@@ -1,0 +1,33 @@
+import type { Command } from 'commander';
+import { type ConnectionOptions, kubeconfigPath, withConnection } from '../connection.ts';
+import { endRequested } from '../lifetime.ts';
+import { createLogger, withLogging } from '../logging.ts';
+import { clientOf, startControllerPart } from '../parts.ts';
+
+interface ControllerOptions extends ConnectionOptions {
+  leaderElect?: boolean;
+  metricsAddress?: string;
+  logLevel: string;
+}
+
+/** `tepui controller`: only the controllers, against any Kubernetes API server. */
+export function addControllerCommand(program: Command): void {
+  const command = withConnection(
+    program.command('controller').description('start only the controllers, against any Kubernetes API server'),
+  )
+    .option('--leader-elect', 'take part in leader election, so that of several only one is at work')
+    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics there');
+  withLogging(command, 'info').action(async (options: ControllerOptions) => {
+    const ended = endRequested();
+    const logger = createLogger(options.logLevel);
+    const client = await clientOf(kubeconfigPath(options));
+    const controllers = await startControllerPart({ client, logger, ...pick(options) });
+    await Promise.race([ended, controllers.ended]);
+    await controllers.close();
+    await client.close();
+  });
+}
+
+function pick({ leaderElect, metricsAddress }: ControllerOptions): { leaderElect?: boolean; metricsAddress?: string } {
+  return { ...(leaderElect ? { leaderElect } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
+}

@@ -1,0 +1,34 @@
+import type { Command } from 'commander';
+import { addAgentCommand } from './agent.ts';
+import { addCompletionCommand } from './completion.ts';
+import { addControllerCommand } from './controller.ts';
+import { addDownCommand } from './down.ts';
+import { addExecCommand } from './exec.ts';
+import { addKubeconfigCommand } from './kubeconfig.ts';
+import { addLogsCommand } from './logs.ts';
+import { addRunCommand } from './run.ts';
+import { addServerCommand } from './server.ts';
+import { addStatsCommand } from './stats.ts';
+import { addUpCommand } from './up.ts';
+import { addValidateCommand } from './validate.ts';
+import { addWhyCommand } from './why.ts';
+
+/** Every command, in the order of the help text: first what runs a system, then what uses one. */
+export function addCommands(program: Command): void {
+  program.commandsGroup('Run a system:');
+  addUpCommand(program);
+  addServerCommand(program);
+  addControllerCommand(program);
+  addAgentCommand(program);
+  addDownCommand(program);
+  program.commandsGroup('Use a system:');
+  addRunCommand(program);
+  addLogsCommand(program);
+  addExecCommand(program);
+  addStatsCommand(program);
+  addWhyCommand(program);
+  addValidateCommand(program);
+  addKubeconfigCommand(program);
+  program.commandsGroup('Other:');
+  addCompletionCommand(program);
+}

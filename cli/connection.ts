@@ -1,0 +1,63 @@
+import { existsSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import type { ApiClient } from '../controllers/machinery/client/client.ts';
+import { CliError, EXIT_CODES } from './exit-codes.ts';
+
+export const DEFAULT_DATA_DIR = '/var/lib/tepui';
+
+export interface ConnectionOptions {
+  kubeconfig?: string;
+  context?: string;
+  dataDir?: string;
+}
+
+/** Adds the options that say which API server a client command talks to. */
+export function withConnection(command: Command): Command {
+  return command
+    .option('--kubeconfig <file>', 'kubeconfig to use (default: $KUBECONFIG, then --data-dir, then ~/.kube/config)')
+    .option('--context <name>', 'context of the kubeconfig')
+    .option(
+      '--data-dir <dir>',
+      `use the kubeconfig of the embedded server with this data directory (default: ${DEFAULT_DATA_DIR} if it exists)`,
+    );
+}
+
+/** The kubeconfig that kubectl would use, or else that of an embedded server on this machine. */
+export function kubeconfigPath(options: ConnectionOptions): string {
+  if (options.kubeconfig) return existing(options.kubeconfig, '--kubeconfig');
+  if (options.dataDir) return existing(join(options.dataDir, 'kubeconfig'), '--data-dir');
+  const fromEnv = process.env.KUBECONFIG?.split(':').find((path) => path !== '' && existsSync(path));
+  if (fromEnv) return fromEnv;
+  if (process.env.KUBECONFIG) return existing(process.env.KUBECONFIG, 'KUBECONFIG');
+  for (const path of [join(DEFAULT_DATA_DIR, 'kubeconfig'), join(homedir(), '.kube', 'config')])
+    if (existsSync(path)) return path;
+  throw new CliError(
+    'no kubeconfig found: start an embedded server with `tepui up`, or name one with --kubeconfig, --data-dir or KUBECONFIG',
+    EXIT_CODES.unreachable.code,
+  );
+}
+
+export async function connect(options: ConnectionOptions): Promise<ApiClient> {
+  const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
+  const { createApiClient } = await import('../controllers/machinery/client/api-client.ts');
+  const context = options.context ? { context: options.context } : {};
+  return createApiClient(await loadClusterConfig({ kubeconfig: kubeconfigPath(options), ...context }));
+}
+
+function existing(path: string, origin: string): string {
+  if (existsSync(path)) return path;
+  throw new CliError(`${origin}: ${path} does not exist`, EXIT_CODES.unreachable.code);
+}
+
+/** The bearer token of the kubeconfig, for calls to an agent on another machine; undefined when it authenticates in another way. */
+export async function tokenOf(options: ConnectionOptions): Promise<string | undefined> {
+  const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
+  const config = await loadClusterConfig({
+    kubeconfig: kubeconfigPath(options),
+    ...(options.context ? { context: options.context } : {}),
+  });
+  const credentials = config.credentials ?? (await config.refreshCredentials?.(false));
+  return credentials?.token;
+}

@@ -1,0 +1,17 @@
+import { InvalidArgumentError } from 'commander';
+
+/** Argument parser for TCP ports; 0 asks for any free one. */
+export function parsePort(value: string): number {
+  const port = Number(value);
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return port;
+  throw new InvalidArgumentError('must be a port number from 0 to 65535');
+}
+
+/** Argument parser for whole numbers from `minimum` on. */
+export function parseInteger(minimum: number): (value: string) => number {
+  return (value) => {
+    const number = Number(value);
+    if (Number.isInteger(number) && number >= minimum) return number;
+    throw new InvalidArgumentError(`must be a whole number, at least ${minimum}`);
+  };
+}

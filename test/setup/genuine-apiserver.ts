@@ -1,0 +1,44 @@
+import { execFileSync } from 'node:child_process';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import type { Outcome } from '../suites.ts';
+import { sharedTool } from './shared-tools.ts';
+
+/** The server flavours of the tool: `crd` is recent but has only custom resources, `full` is old but whole. */
+const FLAVOURS = ['crd', 'full'] as const;
+
+/**
+ * Runs a suite against the cluster that $TEPUI_TEST_KUBECONFIG or $KUBECONFIG names, or else against each flavour of a genuine API server that is built
+ * and started here for the purpose. The suite finds the kubeconfig in KUBECONFIG and the flavour in TEPUI_TEST_FLAVOUR.
+ */
+export async function withGenuineApiServer(run: (env: Record<string, string>) => Promise<Outcome>): Promise<Outcome> {
+  const given = process.env.TEPUI_TEST_KUBECONFIG ?? process.env.KUBECONFIG;
+  if (given) return run({ KUBECONFIG: given, TEPUI_TEST_FLAVOUR: 'cluster' });
+  const tool = sharedTool('real-apiserver.sh') as string;
+  const scratch = process.env.K8S_SCRATCH ?? '/tmp/k8s';
+  const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
+  for (const flavour of FLAVOURS) {
+    const wasRunning = execFileSync(tool, ['status'], { encoding: 'utf8' }).includes(`${flavour} kube-apiserver`);
+    if (!wasRunning)
+      execFileSync(tool, ['start', String(await freePort()), flavour], { stdio: ['ignore', 'ignore', 'inherit'] });
+    try {
+      const kubeconfig = join(scratch, flavour === 'crd' ? 'kubeconfig' : 'kubeconfig.full');
+      const outcome = await run({ KUBECONFIG: kubeconfig, TEPUI_TEST_FLAVOUR: flavour });
+      for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += outcome[key];
+    } finally {
+      if (!wasRunning) execFileSync(tool, ['stop', flavour], { stdio: 'ignore' });
+    }
+  }
+  return total;
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+}

@@ -1,0 +1,37 @@
+import { spawn } from 'node:child_process';
+import type { Outcome } from '../suites.ts';
+import { sharedTool } from './shared-tools.ts';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+/** The machine is emulated: everything takes 6 to 20 times as long. */
+const TIMEOUT_SECONDS = 2_400;
+
+/** Runs test folders in a virtual machine whose kernel has cgroup v2 alone, on a copy of this checkout with its modules. */
+export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
+  const tool = sharedTool('v2vm.sh') as string;
+  await output(tool, ['build'], 'inherit');
+  const inside = `node_modules/.bin/node test/setup/in-virtual-machine.ts ${folders.join(' ')}`;
+  const text = await output(
+    tool,
+    ['run', '--share', ROOT, '--timeout', String(TIMEOUT_SECONDS), '--', 'sh', '-c', inside],
+    'pipe',
+  );
+  const line = /^OUTCOME (\{.*\})$/m.exec(text);
+  if (!line) throw new Error('the virtual machine ended without a result');
+  return JSON.parse(line[1] as string) as Outcome;
+}
+
+function output(command: string, args: string[], stdout: 'inherit' | 'pipe'): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 'ignore', 'inherit'] });
+    let text = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+      process.stdout.write(chunk);
+    });
+    child.once('error', reject);
+    child.once('exit', (code) =>
+      code === 0 ? resolve(text) : reject(new Error(`${command} ${args[0]} ended with code ${code}`)),
+    );
+  });
+}

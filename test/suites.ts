@@ -1,0 +1,79 @@
+import { existsSync } from 'node:fs';
+import { withGenuineApiServer } from './setup/genuine-apiserver.ts';
+import { runJest } from './setup/jest.ts';
+import { kubectlProblem } from './setup/kubectl.ts';
+import { sharedTool } from './setup/shared-tools.ts';
+import { runInVirtualMachine } from './setup/virtual-machine.ts';
+
+export interface Outcome {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
+
+export interface Suite {
+  name: string;
+  about: string;
+  /** Left out of a plain `npm test`. */
+  onlyWhenAsked?: boolean;
+  /** Why it cannot run here; undefined when it can. May install what is missing. */
+  unavailable(): Promise<string | undefined>;
+  run(): Promise<Outcome>;
+}
+
+/** Every suite, cheap ones first. */
+export const SUITES: Suite[] = [
+  {
+    name: 'unit',
+    about: 'documents, controllers, command line and manifests',
+    unavailable: async () => undefined,
+    run: () => runJest(['test/crds', 'test/controllers', 'test/cli', 'test/manifests']),
+  },
+  {
+    name: 'apiserver',
+    about: 'the embedded API server, through raw HTTP, client-node and the real kubectl',
+    unavailable: kubectlProblem,
+    run: () => runJest(['test/apiserver']),
+  },
+  {
+    name: 'runtime',
+    about: 'the node, with real cgroups and namespaces',
+    unavailable: async () => notRoot() ?? noCompiler(),
+    run: () => runJest(['test/runtime'], ['--runInBand']),
+  },
+  {
+    name: 'e2e',
+    about: 'whole systems: the demo, kubectl on every kind, bad input, crashes',
+    unavailable: async () => notRoot() ?? noCompiler() ?? (await kubectlProblem()),
+    run: () => runJest(['test/e2e'], ['--runInBand']),
+  },
+  {
+    name: 'kubernetes',
+    about:
+      'the same controllers and agent against a genuine Kubernetes API server ($KUBECONFIG, or one that is built here)',
+    unavailable: async () =>
+      notRoot() ??
+      (process.env.TEPUI_TEST_KUBECONFIG || process.env.KUBECONFIG || sharedTool('real-apiserver.sh')
+        ? undefined
+        : 'no KUBECONFIG names a cluster, and no tool to build an API server is here'),
+    run: () => withGenuineApiServer((env) => runJest(['test/kubernetes'], ['--runInBand'], env)),
+  },
+  {
+    name: 'cgroup-v2',
+    about: 'the runtime suite again, in a virtual machine with pure cgroup v2',
+    unavailable: async () =>
+      notRoot() ?? (sharedTool('v2vm.sh') ? undefined : 'the tool that boots a virtual machine is not here'),
+    run: () => runInVirtualMachine(['test/runtime']),
+  },
+];
+
+function notRoot(): string | undefined {
+  return process.getuid?.() === 0 ? undefined : 'needs root, to start containers';
+}
+
+function noCompiler(): string | undefined {
+  const found = (process.env.PATH ?? '').split(':').some((directory) => existsSync(`${directory}/cc`));
+  return found
+    ? undefined
+    : 'needs a C compiler for the launcher: install gcc and libc6-dev (Debian) or gcc and glibc-devel (Fedora)';
+}
