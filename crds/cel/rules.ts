@@ -1,0 +1,228 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Optional } from '@marcbachmann/cel-js';
+import { type FieldError, type FieldErrorReason, invalid, invalidOmitted, make } from '../structural/errors.ts';
+import {
+  type AnySchema,
+  childPath,
+  isObject,
+  type JsonObject,
+  type Schema,
+  schemaOfKey,
+  type ValidationRule,
+} from '../structural/schema.ts';
+import { compileExpression } from './environment.ts';
+import { toCelValue } from './values.ts';
+
+/**
+ * Evaluates every `x-kubernetes-validations` rule of the schema. With an old value also the rules that mention oldSelf are evaluated, and
+ * parts of the document that did not change are not held to rules about themselves: a rule that was added later does not block status updates.
+ * The value must have passed validateStructure (or at least not be blocked by it).
+ */
+export function validateRules(schema: AnySchema, value: unknown, oldValue?: unknown): FieldError[] {
+  const root = schema as Schema;
+  if (!hasRules(root)) return [];
+  const errors: FieldError[] = [];
+  visit(
+    {
+      schema: root,
+      value,
+      old: oldValue === undefined ? undefined : { value: oldValue },
+      path: '',
+      unchanged: false,
+      isRoot: true,
+    },
+    errors,
+  );
+  return errors;
+}
+
+/** What is wrong with the rules themselves: for a CustomResourceDefinition that is about to be stored. Paths are below the schema. */
+export function checkRules(schema: AnySchema): FieldError[] {
+  const errors: FieldError[] = [];
+  checkNode(schema as Schema, '', errors);
+  return errors;
+}
+
+interface Node {
+  schema: Schema;
+  value: unknown;
+  /** Absent where there is no old value that is certainly the same thing. */
+  old: { value: unknown } | undefined;
+  path: string;
+  /** Whether this node or one above it equals its old value. */
+  unchanged: boolean;
+  isRoot: boolean;
+}
+
+function visit(given: Node, errors: FieldError[]): void {
+  if (given.value === null || given.value === undefined || !hasRules(given.schema)) return;
+  const unchanged = given.unchanged || (given.old !== undefined && isDeepStrictEqual(given.value, given.old.value));
+  const node = { ...given, unchanged };
+  const variables = variablesOf(node);
+  for (const rule of node.schema['x-kubernetes-validations'] ?? []) {
+    const error = evaluate(rule, node, variables);
+    if (error) errors.push(error);
+  }
+  for (const child of children(node)) visit(child, errors);
+}
+
+function children(node: Node): Node[] {
+  const { schema, value, path, unchanged } = node;
+  if (Array.isArray(value)) {
+    const items = schema.items;
+    if (!items) return [];
+    const child = (item: unknown, index: number): Node => {
+      return {
+        schema: items,
+        value: item,
+        old: oldItem(node, item),
+        path: `${path}[${index}]`,
+        unchanged,
+        isRoot: false,
+      };
+    };
+    return value.map(child);
+  }
+  if (!isObject(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const innerSchema = schemaOfKey(schema, key);
+    if (!innerSchema || !hasRules(innerSchema)) return [];
+    const childNode = {
+      schema: innerSchema,
+      value: inner,
+      old: oldField(node, key),
+      path: childPath(path, schema, key),
+      unchanged,
+    };
+    return [{ ...childNode, isRoot: false }];
+  });
+}
+
+function oldField(node: Node, key: string): Node['old'] {
+  const before = node.old?.value;
+  return isObject(before) && Object.hasOwn(before, key) ? { value: before[key] } : undefined;
+}
+
+/** Only items of a list with keys can be told to be the same as before. */
+function oldItem(node: Node, item: unknown): Node['old'] {
+  const before = node.old?.value;
+  const keys = node.schema['x-kubernetes-list-map-keys'];
+  if (node.schema['x-kubernetes-list-type'] !== 'map' || !keys || !Array.isArray(before) || !isObject(item))
+    return undefined;
+  const match = before.find(
+    (other) => isObject(other) && keys.every((key) => isDeepStrictEqual((other as JsonObject)[key], item[key])),
+  );
+  return match === undefined ? undefined : { value: match };
+}
+
+/** self and oldSelf, converted when the first rule asks for them. */
+interface Variables {
+  self: () => unknown;
+  oldSelf: () => unknown;
+}
+
+function variablesOf(node: Node): Variables {
+  const lazy = (make: () => unknown) => {
+    let made: { value: unknown } | undefined;
+    return () => {
+      made ??= { value: make() };
+      return made.value;
+    };
+  };
+  return {
+    self: lazy(() => toCelValue(node.schema, node.value, node.isRoot)),
+    oldSelf: lazy(() => (node.old ? toCelValue(node.schema, node.old.value, node.isRoot) : undefined)),
+  };
+}
+
+function evaluate(rule: ValidationRule, node: Node, variables: Variables): FieldError | undefined {
+  let result: unknown;
+  try {
+    const expression = compileExpression(rule.rule, rule.optionalOldSelf);
+    if (expression.usesOldSelf ? !node.old && !rule.optionalOldSelf : node.unchanged) return undefined;
+    result = expression.evaluate(bind(rule, node, variables));
+  } catch (error) {
+    return invalid(
+      node.path,
+      node.schema.type ?? '',
+      `${firstLine(error)} evaluating rule: ${rule.message ?? rule.rule}`,
+    );
+  }
+  return result === true ? undefined : failure(rule, node, variables);
+}
+
+function bind(rule: ValidationRule, node: Node, variables: Variables): { self: unknown; oldSelf?: unknown } {
+  if (!rule.optionalOldSelf) return { self: variables.self(), oldSelf: variables.oldSelf() };
+  return { self: variables.self(), oldSelf: node.old ? Optional.of(variables.oldSelf()) : Optional.none() };
+}
+
+function failure(rule: ValidationRule, node: Node, variables: Variables): FieldError {
+  const path = rule.fieldPath ? joinPath(node.path, rule.fieldPath) : node.path;
+  const detail = dynamicMessage(rule, node, variables) ?? (rule.message?.trim() || `failed rule: ${rule.rule}`);
+  const reason = (rule.reason ?? 'FieldValueInvalid') as FieldErrorReason;
+  const isScalar = node.schema.type !== 'object' && node.schema.type !== 'array';
+  switch (reason) {
+    case 'FieldValueForbidden':
+    case 'FieldValueRequired':
+      return make(path, reason, undefined, detail);
+    case 'FieldValueDuplicate':
+      return make(path, reason, isScalar ? { value: node.value } : undefined, '');
+    default:
+      return isScalar ? invalid(path, node.value, detail) : invalidOmitted(path, detail);
+  }
+}
+
+/** A messageExpression that fails, or gives nothing or several lines, is passed over. */
+function dynamicMessage(rule: ValidationRule, node: Node, variables: Variables): string | undefined {
+  if (!rule.messageExpression) return undefined;
+  try {
+    const text = compileExpression(rule.messageExpression, rule.optionalOldSelf).evaluate(bind(rule, node, variables));
+    return typeof text === 'string' && text.trim() !== '' && !text.includes('\n') ? text.trim() : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function checkNode(schema: Schema, path: string, errors: FieldError[]): void {
+  for (const [index, rule] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+    const rulePath = `${path ? `${path}.` : ''}x-kubernetes-validations[${index}]`;
+    for (const field of ['rule', 'messageExpression'] as const) {
+      if (rule[field] === undefined) continue;
+      try {
+        compileExpression(rule[field], rule.optionalOldSelf);
+      } catch (error) {
+        errors.push(invalid(`${rulePath}.${field}`, rule[field], `compilation failed: ${firstLine(error)}`));
+      }
+    }
+  }
+  for (const [name, property] of Object.entries(schema.properties ?? {}))
+    checkNode(property, `${path ? `${path}.` : ''}properties[${name}]`, errors);
+  if (isObject(schema.additionalProperties))
+    checkNode(schema.additionalProperties as Schema, `${path ? `${path}.` : ''}additionalProperties`, errors);
+  if (schema.items) checkNode(schema.items, `${path ? `${path}.` : ''}items`, errors);
+}
+
+/** Whether this schema or one below it has a rule; remembered, because every request asks. */
+function hasRules(schema: Schema): boolean {
+  const known = withRules.get(schema);
+  if (known !== undefined) return known;
+  const inner = [...Object.values(schema.properties ?? {}), schema.items, schema.additionalProperties];
+  const result =
+    (schema['x-kubernetes-validations']?.length ?? 0) > 0 ||
+    inner.some((part) => isObject(part) && hasRules(part as Schema));
+  withRules.set(schema, result);
+  return result;
+}
+
+const withRules = new WeakMap<object, boolean>();
+
+function joinPath(path: string, relative: string): string {
+  if (path === '') return relative.replace(/^\./, '');
+  return relative.startsWith('.') || relative.startsWith('[') ? path + relative : `${path}.${relative}`;
+}
+
+function firstLine(error: unknown): string {
+  const { summary, message } = error as { summary?: string; message?: string };
+  const text = (summary ?? message ?? String(error)).split('\n')[0]!;
+  return text.replace(/^No such key:/, 'no such key:');
+}
