@@ -3,6 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
+import type { ClusterConfig } from '../controllers/machinery/client/cluster-config.ts';
 import { CliError, EXIT_CODES } from './exit-codes.ts';
 
 export const DEFAULT_DATA_DIR = '/var/lib/tepui';
@@ -16,21 +17,20 @@ export interface ConnectionOptions {
 /** Adds the options that say which API server a client command talks to. */
 export function withConnection(command: Command): Command {
   return command
-    .option('--kubeconfig <file>', 'kubeconfig to use (default: $KUBECONFIG, then --data-dir, then ~/.kube/config)')
+    .option('--kubeconfig <file>', 'kubeconfig to use (default: that of --data-dir, $KUBECONFIG, ~/.kube/config)')
     .option('--context <name>', 'context of the kubeconfig')
     .option(
       '--data-dir <dir>',
-      `use the kubeconfig of the embedded server with this data directory (default: ${DEFAULT_DATA_DIR} if it exists)`,
+      `use the kubeconfig of the embedded server with this data directory (default: ${DEFAULT_DATA_DIR})`,
     );
 }
 
-/** The kubeconfig that kubectl would use, or else that of an embedded server on this machine. */
-export function kubeconfigPath(options: ConnectionOptions): string {
+/** Which kubeconfig is used; undefined where kubectl's own rules decide ($KUBECONFIG, or a pod's service account). */
+export function kubeconfigPath(options: ConnectionOptions): string | undefined {
   if (options.kubeconfig) return existing(options.kubeconfig, '--kubeconfig');
+  if (options.dataDir && existsSync(join(options.dataDir, 'kubeconfig'))) return join(options.dataDir, 'kubeconfig');
+  if (process.env.KUBECONFIG || process.env.KUBERNETES_SERVICE_HOST) return undefined;
   if (options.dataDir) return existing(join(options.dataDir, 'kubeconfig'), '--data-dir');
-  const fromEnv = process.env.KUBECONFIG?.split(':').find((path) => path !== '' && existsSync(path));
-  if (fromEnv) return fromEnv;
-  if (process.env.KUBECONFIG) return existing(process.env.KUBECONFIG, 'KUBECONFIG');
   for (const path of [join(DEFAULT_DATA_DIR, 'kubeconfig'), join(homedir(), '.kube', 'config')])
     if (existsSync(path)) return path;
   throw new CliError(
@@ -40,24 +40,27 @@ export function kubeconfigPath(options: ConnectionOptions): string {
 }
 
 export async function connect(options: ConnectionOptions): Promise<ApiClient> {
-  const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
   const { createApiClient } = await import('../controllers/machinery/client/api-client.ts');
-  const context = options.context ? { context: options.context } : {};
-  return createApiClient(await loadClusterConfig({ kubeconfig: kubeconfigPath(options), ...context }));
+  return createApiClient(await clusterConfig(options));
+}
+
+/** The bearer token of the kubeconfig, for calls to an agent on another machine; undefined when it authenticates in another way. */
+export async function tokenOf(options: ConnectionOptions): Promise<string | undefined> {
+  const config = await clusterConfig(options);
+  const credentials = config.credentials ?? (await config.refreshCredentials?.(false));
+  return credentials?.token;
+}
+
+async function clusterConfig(options: ConnectionOptions): Promise<ClusterConfig> {
+  const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
+  const path = kubeconfigPath(options);
+  return loadClusterConfig({
+    ...(path ? { kubeconfig: path } : {}),
+    ...(options.context ? { context: options.context } : {}),
+  });
 }
 
 function existing(path: string, origin: string): string {
   if (existsSync(path)) return path;
   throw new CliError(`${origin}: ${path} does not exist`, EXIT_CODES.unreachable.code);
-}
-
-/** The bearer token of the kubeconfig, for calls to an agent on another machine; undefined when it authenticates in another way. */
-export async function tokenOf(options: ConnectionOptions): Promise<string | undefined> {
-  const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
-  const config = await loadClusterConfig({
-    kubeconfig: kubeconfigPath(options),
-    ...(options.context ? { context: options.context } : {}),
-  });
-  const credentials = config.credentials ?? (await config.refreshCredentials?.(false));
-  return credentials?.token;
 }

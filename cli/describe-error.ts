@@ -2,7 +2,9 @@
 export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const parts: string[] = [];
-  for (let at: unknown = error; at instanceof Error && parts.length < 4; at = at.cause) {
+  // An error with an exit code was written for this place: its sentence is whole.
+  const whole = typeof (error as { exitCode?: unknown }).exitCode === 'number';
+  for (let at: unknown = error; at instanceof Error && parts.length < (whole ? 1 : 4); at = at.cause) {
     const message = at.message || (at as NodeJS.ErrnoException).code || at.name;
     if (!parts.some((part) => part.includes(message))) parts.push(message);
   }

@@ -1,7 +1,11 @@
 /** The three parts of a system, started the same way by `up` and by the commands of their own. */
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
+import type { AgentOptions, RunningAgent } from '../runtime/agent/index.ts';
 import { installCrds } from './install-crds.ts';
+import { VERSION } from './version.ts';
 
 export interface ServerPart {
   port: number;
@@ -38,41 +42,55 @@ export async function clientOf(kubeconfig: string): Promise<ApiClient> {
 export interface ControllerPart {
   /** Stops reconciling and releases the leader lease. */
   close(): Promise<void>;
-  /** Settles when the controllers end by themselves: leadership was lost. */
+  /** Rejects when the controllers end by themselves, for example because leadership was lost. */
   ended: Promise<void>;
 }
 
-export async function startControllerPart(options: {
+export interface ControllerPartOptions {
   client: ApiClient;
   logger: Logger;
   leaderElect?: boolean;
-  metricsAddress?: string;
-}): Promise<ControllerPart> {
+  /** Where /healthz, /readyz and /metrics are served. */
+  http?: { host: string; port: number };
+  /** Resolves at once, rather than when the controllers are at work: a follower waits long. */
+  inBackground?: boolean;
+}
+
+export async function startControllerPart(options: ControllerPartOptions): Promise<ControllerPart> {
   const { createControllers } = await import('../controllers/index.ts');
-  const manager = createControllers(options);
+  const instance = `${hostname()}_${randomUUID()}`;
+  const leaderElection = { lease: { namespace: 'tepui-system', name: 'tepui-controller' }, identity: instance };
+  const manager = createControllers({
+    client: options.client,
+    logger: options.logger,
+    options: {
+      instance,
+      ...(options.leaderElect ? { leaderElection } : {}),
+      ...(options.http ? { http: options.http } : {}),
+    },
+  });
   const stop = new AbortController();
   const ended = manager.run(stop.signal);
-  await Promise.race([manager.ready, ended]);
+  ended.catch(() => {});
+  if (!options.inBackground) await Promise.race([manager.ready, ended]);
   return {
     ended,
     async close() {
       stop.abort();
-      await ended;
+      await ended.catch(() => {});
     },
   };
 }
 
-export interface AgentPart {
-  name: string;
-  close(): Promise<void>;
-}
-
-export async function startAgentPart(options: {
+export interface AgentPartOptions {
   client: ApiClient;
   dataDir: string;
   logger: Logger;
   name?: string;
-}): Promise<AgentPart> {
+  options?: AgentOptions;
+}
+
+export async function startAgentPart(options: AgentPartOptions): Promise<RunningAgent> {
   const { startAgent } = await import('../runtime/agent/index.ts');
-  return startAgent(options);
+  return startAgent({ ...options, options: { version: VERSION, ...options.options } });
 }

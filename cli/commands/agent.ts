@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
-import { type ConnectionOptions, DEFAULT_DATA_DIR, kubeconfigPath, withConnection } from '../connection.ts';
+import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
-import { clientOf, startAgentPart } from '../parts.ts';
+import { startAgentPart } from '../parts.ts';
 
 interface AgentOptions extends ConnectionOptions {
   name?: string;
@@ -19,7 +19,7 @@ export function addAgentCommand(program: Command): void {
     await checkMachine();
     const ended = endRequested();
     const logger = createLogger(options.logLevel);
-    const client = await clientOf(kubeconfigPath(options));
+    const client = await connect(options);
     const dataDir = options.dataDir ?? DEFAULT_DATA_DIR;
     const agent = await startAgentPart({ client, dataDir, logger, ...(options.name ? { name: options.name } : {}) });
     await ended;

@@ -1,12 +1,13 @@
 import type { Command } from 'commander';
-import { type ConnectionOptions, kubeconfigPath, withConnection } from '../connection.ts';
+import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
-import { clientOf, startControllerPart } from '../parts.ts';
+import { parseHostPort } from '../numbers.ts';
+import { startControllerPart } from '../parts.ts';
 
 interface ControllerOptions extends ConnectionOptions {
   leaderElect?: boolean;
-  metricsAddress?: string;
+  metricsAddress?: { host: string; port: number };
   logLevel: string;
 }
 
@@ -16,18 +17,19 @@ export function addControllerCommand(program: Command): void {
     program.command('controller').description('start only the controllers, against any Kubernetes API server'),
   )
     .option('--leader-elect', 'take part in leader election, so that of several only one is at work')
-    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics there');
+    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics there', parseHostPort);
   withLogging(command, 'info').action(async (options: ControllerOptions) => {
     const ended = endRequested();
     const logger = createLogger(options.logLevel);
-    const client = await clientOf(kubeconfigPath(options));
-    const controllers = await startControllerPart({ client, logger, ...pick(options) });
-    await Promise.race([ended, controllers.ended]);
-    await controllers.close();
-    await client.close();
+    const client = await connect(options);
+    const { leaderElect = false, metricsAddress } = options;
+    const http = metricsAddress ? { http: metricsAddress } : {};
+    const controllers = await startControllerPart({ client, logger, leaderElect, inBackground: true, ...http });
+    try {
+      await Promise.race([ended, controllers.ended]);
+    } finally {
+      await controllers.close();
+      await client.close();
+    }
   });
-}
-
-function pick({ leaderElect, metricsAddress }: ControllerOptions): { leaderElect?: boolean; metricsAddress?: string } {
-  return { ...(leaderElect ? { leaderElect } : {}), ...(metricsAddress ? { metricsAddress } : {}) };
 }

@@ -9,7 +9,7 @@ export function addKubeconfigCommand(program: Command): void {
   )
     .option('--path', 'print only where it is')
     .action(async (options: ConnectionOptions & { path?: boolean }) => {
-      const path = kubeconfigPath(options);
+      const path = kubeconfigPath(options) ?? process.env.KUBECONFIG?.split(':')[0] ?? '';
       process.stdout.write(options.path ? `${path}\n` : await readFile(path, 'utf8'));
     });
 }

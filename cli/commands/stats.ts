@@ -15,7 +15,7 @@ interface StatsOptions extends ConnectionOptions {
 interface ContainerStats {
   namespace: string;
   name: string;
-  container: string;
+  containerId: string;
   statistics: {
     cpusUserTimeSeconds: number;
     cpusSystemTimeSeconds: number;
@@ -58,17 +58,26 @@ export function addStatsCommand(program: Command): void {
 }
 
 function statsTable(rows: ContainerStats[]): string {
-  const cells = rows.map(({ namespace, name, container, statistics }) => [
+  const cells = rows.map(({ namespace, name, containerId, statistics }) => [
     namespace,
     name,
-    container,
+    containerId,
     (statistics.cpusUserTimeSeconds + statistics.cpusSystemTimeSeconds).toFixed(2),
     statistics.cpusLimit === undefined ? '-' : String(statistics.cpusLimit),
     formatBytes(statistics.memTotalBytes),
     statistics.memLimitBytes === undefined ? '-' : formatBytes(statistics.memLimitBytes),
     String(statistics.processes ?? '-'),
   ]);
-  const header = ['NAMESPACE', 'TASK', 'CONTAINER', 'CPU SECONDS', 'CPU LIMIT', 'MEMORY', 'MEMORY LIMIT', 'PROCESSES'];
+  const header = [
+    'NAMESPACE',
+    'TASK',
+    'CONTAINER ID',
+    'CPU SECONDS',
+    'CPU LIMIT',
+    'MEMORY',
+    'MEMORY LIMIT',
+    'PROCESSES',
+  ];
   const widths = header.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
   return [header, ...cells]
     .map(

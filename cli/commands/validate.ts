@@ -29,9 +29,9 @@ async function validatePath(path: string, quiet: boolean): Promise<number> {
         process.stdout.write(`${source}: ${name} skipped: ${object.apiVersion} is checked by the server only\n`);
       continue;
     }
-    const problems = validateDocument(object);
+    const problems = validateDocument(object).errors;
     invalid += problems.length;
-    for (const problem of problems) process.stdout.write(`${source}: ${name}: ${problem.path}: ${problem.message}\n`);
+    for (const problem of problems) process.stdout.write(`${source}: ${name}: ${problem.message}\n`);
     if (problems.length === 0 && !quiet) process.stdout.write(`${source}: ${name} is valid\n`);
   }
   return invalid;

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** What a data directory's agent would have left on this machine: empty lists when all is as before. */
@@ -10,9 +10,9 @@ export interface Leftovers {
   runtime: string[];
 }
 
-/** Looks with the kernel's own eyes (procfs, cgroupfs), not through tepui's records. */
+/** Looks with the kernel's own eyes (procfs, cgroupfs), not through tepui's records. The directory's path must be free of symlinks; it need not exist any more. */
 export function leftovers(dataDir: string): Leftovers {
-  const id = createHash('sha256').update(realpathSync(dataDir)).digest('hex').slice(0, 12);
+  const id = createHash('sha256').update(dataDir).digest('hex').slice(0, 12);
   const runtimeDir = `/run/tepui/${id}`;
   return {
     processes: processesOf(id, dataDir, runtimeDir),

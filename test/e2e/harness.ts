@@ -64,6 +64,7 @@ export async function startSystem(args: string[] = []): Promise<TestSystem> {
       port = portOf(child.text());
     },
     async stop() {
+      if (!existsSync(dataDir)) return;
       await client.close();
       if (child.process.exitCode === null && child.process.signalCode === null) {
         const gone = new Promise((resolve) => child.process.once('exit', resolve));

@@ -54,7 +54,7 @@ describe('tepui up refuses with one sentence and starts nothing', () => {
     });
     try {
       const { port } = server.address() as { port: number };
-      expectRefusal(up([], '--port', String(port)), new RegExp(`port ${port}.*(taken|in use)`));
+      expectRefusal(up([], '--port', String(port)), new RegExp(`port ${port}.*(taken|in use)`, 'i'));
     } finally {
       server.close();
     }
