@@ -41,6 +41,23 @@ export interface OwnerReference {
 /** A JSON Schema (OpenAPI v3 flavour, with the x-kubernetes-* extensions) as plain data. */
 export type OpenApiSchema = Record<string, unknown>;
 
+/**
+ * How one definition sees objects that are stored in another form: events as core/v1 and events.k8s.io/v1, or the versions of a CRD.
+ * Definitions with the same `key` serve the same objects. Both functions are pure and return the same reference when nothing changes.
+ */
+export interface StorageView {
+  key: string;
+  toStored: (object: KubernetesObject) => KubernetesObject;
+  fromStored: (object: KubernetesObject) => KubernetesObject;
+}
+
+/** Who makes a request. */
+export interface UserInfo {
+  username: string;
+  uid?: string;
+  groups: string[];
+}
+
 export type Operation = 'create' | 'update' | 'updateStatus';
 export type FieldValidation = 'Ignore' | 'Warn' | 'Strict';
 
@@ -98,6 +115,10 @@ export interface ResourceDefinition {
   generation: boolean;
   /** Objects are dropped this long after their last write (events: 1 h). */
   ttlSeconds?: number;
+  /** Absent: stored under `<group>/<plural>` as it is. */
+  storage?: StorageView;
+  /** Answers a create without storing anything (token and access reviews). Such definitions have `verbs: ['create']`. */
+  review?: (object: KubernetesObject, user: UserInfo) => KubernetesObject;
   /**
    * Prunes, defaults, validates (schema, CEL, kind-specific rules). Pure; throws ApiError (422 Invalid, 400 for strict unknown fields).
    * Generic metadata rules (names, labels, finalizers, immutable fields) are the handlers' and not repeated here.
