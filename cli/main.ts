@@ -1,50 +1,7 @@
 #!/usr/bin/env node
-import { Command, CommanderError } from 'commander';
-import { addCommands } from './commands/index.ts';
-import { describeError } from './describe-error.ts';
-import { CliError, EXIT_CODES } from './exit-codes.ts';
-import { VERSION } from './version.ts';
+/** The entry; the script `tepui` starts it with the right Node and its settings. */
+import { runProgram } from './program.ts';
 
-/** Builds the whole command tree; completion and the reference page are generated from it. */
-export function createProgram(): Command {
-  const program = new Command('tepui')
-    .description('Runs frameworks, tasks and volumes from declarative documents, on one machine or many.')
-    .version(VERSION, '-V, --version', 'print the version')
-    .showHelpAfterError('(see `tepui --help`)')
-    .enablePositionalOptions()
-    .configureHelp({ sortSubcommands: false, showGlobalOptions: false });
-  addCommands(program);
-  return program;
-}
-
-async function main(argv: string[]): Promise<void> {
-  const program = createProgram();
-  overrideExits(program);
-  try {
-    await program.parseAsync(argv);
-  } catch (error) {
-    if (error instanceof CommanderError) {
-      process.exitCode = error.exitCode === 0 ? EXIT_CODES.ok.code : EXIT_CODES.usage.code;
-      return;
-    }
-    process.stderr.write(`tepui: ${describeError(error)}\n`);
-    process.exitCode = error instanceof CliError ? error.exitCode : exitCodeOf(error);
-  }
-}
-
-function overrideExits(command: Command): void {
-  command.exitOverride();
-  for (const child of command.commands) overrideExits(child);
-}
-
-/** Start-up errors of the server and the agent carry their exit code. */
-function exitCodeOf(error: unknown): number {
-  const code = (error as { exitCode?: unknown }).exitCode;
-  return typeof code === 'number' ? code : EXIT_CODES.failed.code;
-}
-
-if (import.meta.main) {
-  await main(process.argv);
-  // A finished command must not be held open by a keep-alive connection.
-  process.exit();
-}
+await runProgram(process.argv);
+// A finished command must not be held open by a keep-alive connection.
+process.exit();

@@ -15,10 +15,3 @@ export function parseInteger(minimum: number): (value: string) => number {
     throw new InvalidArgumentError(`must be a whole number, at least ${minimum}`);
   };
 }
-
-/** Argument parser for `HOST:PORT`; a bare `:PORT` listens on every address. */
-export function parseHostPort(value: string): { host: string; port: number } {
-  const at = value.lastIndexOf(':');
-  if (at < 0) throw new InvalidArgumentError('must be HOST:PORT');
-  return { host: value.slice(0, at).replace(/^\[(.*)\]$/, '$1') || '0.0.0.0', port: parsePort(value.slice(at + 1)) };
-}

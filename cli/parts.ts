@@ -1,6 +1,4 @@
 /** The three parts of a system, started the same way by `up` and by the commands of their own. */
-import { randomUUID } from 'node:crypto';
-import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
 import type { AgentOptions, RunningAgent } from '../runtime/agent/index.ts';
@@ -50,25 +48,16 @@ export interface ControllerPartOptions {
   client: ApiClient;
   logger: Logger;
   leaderElect?: boolean;
-  /** Where /healthz, /readyz and /metrics are served. */
-  http?: { host: string; port: number };
+  /** `host:port` where /healthz, /readyz and /metrics are served. */
+  metricsAddress?: string;
   /** Resolves at once, rather than when the controllers are at work: a follower waits long. */
   inBackground?: boolean;
 }
 
 export async function startControllerPart(options: ControllerPartOptions): Promise<ControllerPart> {
   const { createControllers } = await import('../controllers/index.ts');
-  const instance = `${hostname()}_${randomUUID()}`;
-  const leaderElection = { lease: { namespace: 'tepui-system', name: 'tepui-controller' }, identity: instance };
-  const manager = createControllers({
-    client: options.client,
-    logger: options.logger,
-    options: {
-      instance,
-      ...(options.leaderElect ? { leaderElection } : {}),
-      ...(options.http ? { http: options.http } : {}),
-    },
-  });
+  const { client, logger, leaderElect = false, metricsAddress } = options;
+  const manager = createControllers({ client, logger, leaderElect, ...(metricsAddress ? { metricsAddress } : {}) });
   const stop = new AbortController();
   const ended = manager.run(stop.signal);
   ended.catch(() => {});

@@ -2,12 +2,11 @@ import type { Command } from 'commander';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
-import { parseHostPort } from '../numbers.ts';
 import { startControllerPart } from '../parts.ts';
 
 interface ControllerOptions extends ConnectionOptions {
   leaderElect?: boolean;
-  metricsAddress?: { host: string; port: number };
+  metricsAddress?: string;
   logLevel: string;
 }
 
@@ -17,14 +16,19 @@ export function addControllerCommand(program: Command): void {
     program.command('controller').description('start only the controllers, against any Kubernetes API server'),
   )
     .option('--leader-elect', 'take part in leader election, so that of several only one is at work')
-    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics there', parseHostPort);
+    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics there');
   withLogging(command, 'info').action(async (options: ControllerOptions) => {
     const ended = endRequested();
     const logger = createLogger(options.logLevel);
     const client = await connect(options);
     const { leaderElect = false, metricsAddress } = options;
-    const http = metricsAddress ? { http: metricsAddress } : {};
-    const controllers = await startControllerPart({ client, logger, leaderElect, inBackground: true, ...http });
+    const controllers = await startControllerPart({
+      client,
+      logger,
+      leaderElect,
+      inBackground: true,
+      ...(metricsAddress ? { metricsAddress } : {}),
+    });
     try {
       await Promise.race([ended, controllers.ended]);
     } finally {

@@ -7,7 +7,7 @@ import { completionScript } from '../../cli/commands/completion.ts';
 import { explainTask } from '../../cli/commands/why.ts';
 import { formatBytes } from '../../cli/format.ts';
 import { missingControllers } from '../../cli/machine.ts';
-import { createProgram } from '../../cli/main.ts';
+import { createProgram } from '../../cli/program.ts';
 import { cliReference } from '../../cli/reference.ts';
 import { cliCommand } from '../../cli/self.ts';
 

@@ -36,9 +36,8 @@ beforeAll(async () => {
   }
   const applied = kubectl(['apply', '--validate=false', ...crdFiles().flatMap((file) => ['-f', file])]);
   expect(applied.stderr).not.toMatch(/error/i);
-  await eventually('the kinds to be served', async () =>
-    (await client.raw('GET', '/apis/tepui.dev/v1alpha1')).status === 200 ? true : undefined,
-  );
+  for (const file of crdFiles())
+    expect(kubectl(['wait', '--for=condition=Established', '--timeout=30s', '-f', file]).status).toBe(0);
   start('controller', ['controller', '--leader-elect']);
   start('agent', ['agent', '--data-dir', dataDir, '--name', agentName]);
   await eventually(
@@ -152,7 +151,7 @@ test('an unplaced task says why, in kubectl describe too', async () => {
     kind: 'Task',
     metadata: { name: 'huge', namespace },
     spec: {
-      containers: [{ name: 'main', command: ['true'], resources: { requests: { cpus: 100_000, mem: '16Mi' } } }],
+      containers: [{ name: 'main', command: ['true'], resources: { requests: { cpus: '9000', mem: '16Mi' } } }],
     },
   });
   await eventually('a reason', async () =>

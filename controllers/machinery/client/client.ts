@@ -81,8 +81,18 @@ export interface ApiClient {
   create<T extends ApiObject>(resource: Resource<T>, object: T): Promise<T>;
   update<T extends ApiObject>(resource: Resource<T>, object: T): Promise<T>;
   updateStatus<T extends ApiObject>(resource: Resource<T>, object: T): Promise<T>;
-  mergePatch<T extends ApiObject>(resource: Resource<T>, key: ObjectKey, patch: unknown, subresource?: 'status' | 'scale'): Promise<T>;
-  jsonPatch<T extends ApiObject>(resource: Resource<T>, key: ObjectKey, patch: JsonPatch, subresource?: 'status'): Promise<T>;
+  mergePatch<T extends ApiObject>(
+    resource: Resource<T>,
+    key: ObjectKey,
+    patch: unknown,
+    subresource?: 'status' | 'scale',
+  ): Promise<T>;
+  jsonPatch<T extends ApiObject>(
+    resource: Resource<T>,
+    key: ObjectKey,
+    patch: JsonPatch,
+    subresource?: 'status',
+  ): Promise<T>;
   /** Resolves when the server accepted the deletion; a missing object is not an error (returns false). */
   delete<T extends ApiObject>(
     resource: Resource<T>,
@@ -91,6 +101,23 @@ export interface ApiClient {
   ): Promise<boolean>;
   watch<T extends ApiObject>(resource: Resource<T>, options: WatchOptions): AsyncIterable<WatchEvent<T>>;
   /** For paths outside resources (/version, /readyz, tokenreviews, manifests of unknown kinds). */
-  raw(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<{ status: number; body: unknown }>;
+  raw(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers?: Record<string, string>,
+  ): Promise<{ status: number; body: unknown }>;
+  /** Calls the listener after each request, for metrics; returns a function that ends the subscription. */
+  onRequest(listener: RequestListener): () => void;
   close(): Promise<void>;
 }
+
+export type RequestListener = (request: {
+  /** Kubernetes verb: get, list, watch, create, update, patch, delete. */
+  verb: string;
+  method: string;
+  /** HTTP status, or `<error>` where there was no answer. */
+  code: string;
+  host: string;
+  seconds: number;
+}) => void;
