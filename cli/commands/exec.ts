@@ -31,7 +31,8 @@ export function addExecCommand(program: Command): void {
       'after',
       '\nThe exit code is that of the command, or 128 + N when signal N ended it, or 125 when it was never started.',
     )
-    .action(async (name: string, argv: string[], options: ExecOptions) => {
+    .action(async (name: string, words: string[], options: ExecOptions) => {
+      const argv = words[0] === '--' ? words.slice(1) : words;
       const client = await connect(options);
       const task = await getTask(client, options.namespace, name);
       const agent = task.spec.binding?.agentName;

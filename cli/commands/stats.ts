@@ -47,7 +47,9 @@ export function addStatsCommand(program: Command): void {
       for (const agent of agents) {
         try {
           const response = await (await agentEndpoint(client, agent, token)).get('/stats');
-          const stats = JSON.parse(Buffer.concat(await response.toArray()).toString()) as ContainerStats[];
+          const { items: stats } = JSON.parse(Buffer.concat(await response.toArray()).toString()) as {
+            items: ContainerStats[];
+          };
           rows.push(...stats.filter((row) => keys.has(`${row.namespace}/${row.name}`)));
         } catch (error) {
           process.stderr.write(`tepui: agent ${agent}: ${describeError(error)}\n`);

@@ -1,0 +1,50 @@
+/** Binds volumes that do not wait for a task. The scheduler does it, and not the volume controller, because only it knows what is free. */
+import { agentList } from './agents.ts';
+import { chooseAgent } from './choose.ts';
+import type { Cluster, Demand, VolumeState } from './cluster.ts';
+import { explain } from './explain.ts';
+import { mayRunOn, startSearch } from './fit.ts';
+import type { Action } from './plan.ts';
+import { DISK } from './resource-table.ts';
+import { assumeVolume } from './volumes.ts';
+
+export function planVolumes(cluster: Cluster): Action[] {
+  const actions: Action[] = [];
+  for (const volume of cluster.unboundVolumes) {
+    if (volume.triedAtChange === cluster.changes) continue;
+    const demand = demandOfVolume(volume);
+    const eligible = agentList(cluster).filter((agent) => mayRunOn(demand, agent));
+    const agent = chooseAgent(cluster, startSearch(cluster, demand), eligible);
+    const { key, uid } = volume;
+    if (agent) {
+      assumeVolume(cluster, volume, agent.name);
+      volume.reported = undefined;
+      actions.push({ type: 'BindVolume', key, uid, agentName: agent.name, agentUid: agent.uid });
+      continue;
+    }
+    volume.triedAtChange = cluster.changes;
+    const explanation = explain(cluster, demand);
+    explanation.message = explanation.message.replace('can run this task', 'can hold this volume');
+    if (explanation.message === volume.reported) continue;
+    volume.reported = explanation.message;
+    actions.push({ type: 'ReportVolumeUnplaced', key, uid, explanation });
+  }
+  return actions;
+}
+
+function demandOfVolume(volume: VolumeState): Demand {
+  return {
+    key: `volume ${volume.key}`,
+    priority: 0,
+    role: '*',
+    frameworkKey: `volume ${volume.key}`,
+    amounts: [[DISK, volume.sizeBytes]],
+    ports: [],
+    allocatedPorts: 0,
+    agentName: volume.wantedAgentName,
+    selector: volume.selector,
+    constraints: [],
+    volumeKeys: [],
+    unsupported: undefined,
+  };
+}
