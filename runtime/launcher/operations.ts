@@ -1,25 +1,60 @@
 /**
  * The language between TypeScript and the launcher: an ordered list of operations, carried out by the container's first process
  * between clone and exec. TypeScript holds all policy; C validates each operation and runs them in one loop.
+ *
+ * Order that the launcher insists on: every `joinCgroup` first (the cgroup namespace is made right after them), `enterRoot` before
+ * `pivotRoot`. Order that makes sense after that: mounts below the new root, pivotRoot, rlimits, workingDirectory, `user`,
+ * `capabilities`, `noNewPrivileges`, `seccomp`. File system operations need an own mount namespace, `hostname` an own UTS namespace,
+ * `loopbackUp` an own network namespace. A new mount namespace is made `rslave` before the first operation.
  */
 
 export type MountFlag =
-  | 'ro' | 'nosuid' | 'nodev' | 'noexec' | 'noatime' | 'bind' | 'rbind' | 'remount'
-  | 'private' | 'rprivate' | 'slave' | 'rslave' | 'rec';
+  | 'ro'
+  | 'nosuid'
+  | 'nodev'
+  | 'noexec'
+  | 'noatime'
+  | 'bind'
+  | 'rbind'
+  | 'remount'
+  | 'private'
+  | 'rprivate'
+  | 'slave'
+  | 'rslave'
+  | 'rec';
 
 export type Operation =
-  /** Joins cgroups: each path is a v1 `tasks` file (the process writes 0 itself) or a v2 `cgroup.procs` file. */
+  /**
+   * Joins a cgroup: the path is a v1 `tasks` file or a v2 `cgroup.procs` file, and the process writes 0 itself. On v2 prefer
+   * `cloneIntoCgroup`, which costs nothing. The directory of the first one (or of `cloneIntoCgroup`) is where signals find the processes.
+   */
   | { op: 'joinCgroup'; path: string }
-  /** mount(2). `target` is resolved below the new root once `enterRoot` named one; never follows symlinks out of it. */
-  | { op: 'mount'; source: string; target: string; fstype?: string; flags: MountFlag[]; data?: string }
-  /** mount_setattr(2) with AT_RECURSIVE: makes a tree read-only, nosuid, nodev. */
+  /**
+   * One of: a new file system (`fstype`, attributes, `data`); `bind`/`rbind` of `source` with attributes set before it becomes visible;
+   * `bind`+`remount` to change attributes; propagation alone (`target` and one of private, rprivate, slave, rslave).
+   * `target` is resolved below the new root once `enterRoot` named one; symlinks never lead out of it. It must exist.
+   * A bind's `source` is a host path; with `sourceBelow` it is resolved below that directory, symlinks never lead out of it.
+   */
+  | {
+      op: 'mount';
+      source: string;
+      sourceBelow?: string;
+      target: string;
+      fstype?: string;
+      flags: MountFlag[];
+      data?: string;
+    }
+  /** mount_setattr(2), with AT_RECURSIVE on request: makes a tree read-only, nosuid, nodev, noexec. */
   | { op: 'setMountAttributes'; target: string; set: ('ro' | 'nosuid' | 'nodev' | 'noexec')[]; recursive: boolean }
+  /** Makes missing parents too (0755, root). An existing directory is left as it is. */
   | { op: 'mkdir'; path: string; mode: number; uid?: number; gid?: number }
+  /** Without `content` an existing file is left as it is (a mount point); with it the file is replaced. Makes no parents. */
   | { op: 'createFile'; path: string; mode: number; content?: string }
   | { op: 'symlink'; target: string; path: string }
   | { op: 'mknod'; path: string; type: 'c' | 'b'; major: number; minor: number; mode: number }
   /** Binds /dev/null over a file or an empty read-only tmpfs over a directory; a missing path is not an error. */
   | { op: 'mask'; path: string }
+  /** Binds a path over itself read-only, with what is mounted below; a missing path is not an error. */
   | { op: 'readOnly'; path: string }
   /** Names the directory that becomes `/`; later targets are below it. It must be a mount point. */
   | { op: 'enterRoot'; path: string }
@@ -27,34 +62,62 @@ export type Operation =
   | { op: 'pivotRoot' }
   | { op: 'hostname'; name: string }
   | { op: 'loopbackUp' }
+  /** `RLIMIT_UNLIMITED` for none. Raising a hard limit needs CAP_SYS_RESOURCE and is refused with a clear error without it. */
   | { op: 'rlimit'; resource: number; soft: bigint; hard: bigint }
+  /** Without it the container has 0 (or what the kernel lets it have). */
   | { op: 'oomScoreAdj'; value: number }
+  /** Of the command; 022 without it. Operations before it are not affected: they make exactly the modes they name. */
   | { op: 'umask'; mask: number }
-  /** setgroups, setgid, setuid; keeps the capabilities that `capabilities` names. */
+  /** setgroups, setgid, setuid; keeps the permitted capabilities for a following `capabilities`. Gives it the output pipes too. */
   | { op: 'user'; uid: number; gid: number; groups: number[] }
-  | { op: 'capabilities'; bounding: number[]; effective: number[]; permitted: number[]; inheritable: number[]; ambient: number[] }
+  /** Capability numbers. The launcher must hold all of `permitted`. */
+  | {
+      op: 'capabilities';
+      bounding: number[];
+      effective: number[];
+      permitted: number[];
+      inheritable: number[];
+      ambient: number[];
+    }
   | { op: 'noNewPrivileges' }
-  /** A compiled BPF program: struct sock_filter array as bytes. */
-  | { op: 'seccomp'; program: Uint8Array }
+  /**
+   * A compiled BPF program: struct sock_filter array as bytes (runtime/seccomp makes it). After `noNewPrivileges` it is put off until
+   * right before exec, so that it need not allow what the launcher still does; without it, it applies in place (CAP_SYS_ADMIN needed).
+   */
+  | { op: 'seccomp'; program: Uint8Array; flags?: ('log' | 'specAllow')[] }
   | { op: 'workingDirectory'; path: string };
 
+export const RLIMIT_UNLIMITED = 0xffff_ffff_ffff_ffffn;
+
 export interface LaunchRequest {
+  /** Letters, digits, `.`, `_`, `-`; at most 128; unique on this node for ever. */
   containerId: string;
   namespaces: { mount: boolean; pid: boolean; ipc: boolean; uts: boolean; cgroup: boolean; network: boolean };
+  /**
+   * True puts a tiny init at pid 1 of the pid namespace: it starts the command as pid 2, forwards signals, reaps orphans, and ends with
+   * the command. Without it the command is pid 1, and the kernel drops every signal it has no handler for (a `sleep` ignores SIGTERM;
+   * only SIGKILL from outside works). Costs about 0.2 ms and 0.1 MiB. Default false; needs `namespaces.pid`.
+   */
+  init?: boolean;
   /** A v2 cgroup directory to be born in (CLONE_INTO_CGROUP), when there is one. */
   cloneIntoCgroup?: string;
   operations: Operation[];
+  /** Found through the PATH of `env` inside the container when it has no slash. */
   argv: string[];
   env: Record<string, string>;
   stdout: LogSink;
   stderr: LogSink;
-  /** Where the supervisor writes how the container ended: written to a temporary name, fsynced, renamed, directory fsynced. */
+  /**
+   * Where the supervisor writes how the container ended: written to a temporary name, fsynced, renamed, directory fsynced. The directory
+   * must exist. Room for it is reserved at launch, so that a full disk cannot lose it.
+   */
   exitRecord: string;
 }
 
 /** A log file in the sandbox, opened O_NOFOLLOW below it, rotated as path.1, path.2 ... */
 export interface LogSink {
   path: string;
+  /** 0: never rotated. */
   maxBytes: number;
   /** Files kept beside the current one; 0 truncates instead. */
   maxFiles: number;
@@ -62,11 +125,31 @@ export interface LogSink {
   gid: number;
 }
 
-/** The JSON line in the exit record. */
+/** The JSON line in the exit record. Has neither exitCode nor signal when `lost`. */
 export interface ExitRecord {
   containerId: string;
   exitCode?: number;
   signal?: number;
   /** Unix time in milliseconds. */
   finishedAtMs: number;
+  /** Bytes of output that could not be written (disk full, quota): they are dropped and counted, the container is never held up. */
+  droppedLogBytes?: number;
+  /** The supervisor was killed; so was the container, and how it ended is not known. */
+  lost?: boolean;
+  /** The record could not be written within 30 s and exists in this event only. */
+  notDurable?: boolean;
+}
+
+/** A command run inside a living container. Operations allowed: joinCgroup, rlimit, oomScoreAdj, umask, user, capabilities, noNewPrivileges, seccomp, workingDirectory. */
+export interface ExecLaunchRequest {
+  containerId: string;
+  /** The container's first process, in this process's pid namespace; a reused pid is noticed by the start time. */
+  pid: number;
+  startTimeTicks: number;
+  cloneIntoCgroup?: string;
+  operations: Operation[];
+  argv: string[];
+  env: Record<string, string>;
+  /** A terminal from the container's own devpts. Default none: three pipes. */
+  tty?: { columns: number; rows: number };
 }

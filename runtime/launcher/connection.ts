@@ -1,0 +1,77 @@
+/** A connection to the resident launcher; starts one when none listens. */
+import { execFile } from 'node:child_process';
+import { mkdir } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { FrameType, FrameWriter, PROTOCOL_VERSION } from './encode.ts';
+import { LauncherUnavailable } from './errors.ts';
+import { splitFrames } from './frames.ts';
+
+const run = promisify(execFile);
+const ATTEMPTS = 20;
+
+export async function openConnection(runtimeDir: string, binary: string): Promise<Socket> {
+  const path = join(runtimeDir, 'launcher.sock');
+  if (Buffer.byteLength(path) > 107)
+    throw new LauncherUnavailable(`The runtime directory's path is too long for a socket: ${runtimeDir}`);
+  await mkdir(runtimeDir, { recursive: true, mode: 0o700 });
+  let failure: unknown;
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    try {
+      return await greet(await connectTo(path));
+    } catch (error) {
+      if (error instanceof LauncherUnavailable) throw error;
+      failure = error;
+    }
+    // It may be ending just now (idle), and hold its lock for a moment longer: hence more than one attempt.
+    if (attempt > 0) await sleep(Math.min(10 * attempt, 100));
+    await serve(binary, runtimeDir);
+  }
+  throw new LauncherUnavailable(`The launcher does not answer at ${path}: ${(failure as Error).message}`, {
+    cause: failure,
+  });
+}
+
+/** Returns once the launcher listens: it goes into the background by itself, in a session of its own. */
+async function serve(binary: string, runtimeDir: string): Promise<void> {
+  try {
+    await run(binary, ['serve', runtimeDir], { env: {}, cwd: '/' });
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new LauncherUnavailable(`The launcher did not start: ${stderr?.trim() || message}`, { cause: error });
+  }
+}
+
+function connectTo(path: string): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(path, () => {
+      socket.off('error', reject);
+      resolve(socket);
+    });
+    socket.once('error', reject);
+  });
+}
+
+/** A launcher of another version may still serve its containers here. */
+function greet(socket: Socket): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const broken = (): void => reject(new Error('the launcher closed the connection'));
+    const read = splitFrames((frame) => {
+      // The end of a container may be told first. Whoever asks for the list afterwards learns of it.
+      if (frame.type !== FrameType.ok) return;
+      socket.off('data', read).off('close', broken).off('error', reject);
+      const protocol = frame.u32();
+      if (protocol === PROTOCOL_VERSION) return resolve(socket);
+      socket.destroy();
+      reject(
+        new LauncherUnavailable(
+          `The running launcher speaks protocol ${protocol}, not ${PROTOCOL_VERSION}: end its containers first`,
+        ),
+      );
+    });
+    socket.on('data', read).once('close', broken).once('error', reject);
+    socket.write(new FrameWriter(FrameType.ping, 0).finish());
+  });
+}

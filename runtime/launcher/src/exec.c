@@ -1,0 +1,394 @@
+/*
+ * How a command gets to run: the last steps of a container's first process, the tiny init, and the `exec` role, which starts one more
+ * command in a living container and carries its input and output. Exec's descriptors: 0-2 the streams, 3 control lines in
+ * ("resize COLUMNS ROWS", "signal N"; its end ends the command), 4 status lines out (JSON), 5 the request frame.
+ */
+#include "launcher.h"
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+enum { CONTROL_FD = 3, STATUS_FD = 4, REQUEST_FD = 5 };
+
+/* A change of user clears it, so it is asked for twice; a parent that died before has to be noticed by hand. */
+static int die_with_parent(struct world *w) {
+	struct pollfd parent = {.fd = w->child->parent_fd, .events = POLLIN};
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || poll(&parent, 1, 0) != 0) return failed(w, "prctl", "stay with", "the supervisor");
+	return 0;
+}
+
+static void reset_signals(void) {
+	for (int signal = 1; signal < NSIG; signal++) {
+		struct {
+			void (*handler)(int);
+			unsigned long flags[3]; /* more than enough for the kernel's structure on every architecture */
+		} action = {.handler = SIG_DFL};
+		syscall(SYS_rt_sigaction, signal, &action, NULL, 8);
+	}
+}
+
+static int prepare(struct world *w) {
+	const struct child *child = w->child;
+	if (die_with_parent(w) < 0) return -1;
+	/* The supervisor's own line to serve: were it open here too, serve would not notice the supervisor's end while this process lives. */
+	if (child->foreign_fds > 0) close_range(3, 3 + child->foreign_fds - 1, 0);
+	reset_signals();
+	umask(0);
+	for (int fd = 0; fd < 3; fd++)
+		if (dup2(child->stdio[fd], fd) < 0) return failed(w, "dup2", "set up", "the streams");
+	if (!child->prepared_oom) {
+		/* What the agent or the launcher is protected with is not for the container (and would defeat its memory limit). */
+		w->oom_fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+		if (w->oom_fd >= 0) (void)!write(w->oom_fd, "0", 1);
+	}
+	if (w->request->type == FRAME_LAUNCH && w->request->flags & NS_MOUNT) {
+		enum { REC_SLAVE = 1 << 14 | 1 << 19 };
+		if (syscall(SYS_mount, NULL, "/", NULL, REC_SLAVE, NULL) < 0) return failed(w, "mount", "separate", "the mount namespace");
+		/* The root itself belongs to the new namespace now. */
+		if (chdir("/") < 0) return failed(w, "chdir", "enter", "/");
+	}
+	w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return w->root < 0 ? failed(w, "open", "open", "/") : 0;
+}
+
+static int exec_failed(struct world *w, const char *path) {
+	const char *hint = "";
+	if (errno == ENOENT && access(path, F_OK) == 0) hint = " exists, but its interpreter or loader does not";
+	else if (errno == ENOEXEC) hint = " is neither a program for this machine nor a script with #!";
+	else if (errno == EACCES) hint = " may not be executed by this user";
+	if (errno != ENOEXEC && access(path, F_OK) < 0) errno = ENOENT;
+	return fail(&w->failure, "exec", "command %s%s", path, hint);
+}
+
+/* As execvpe, but through the PATH of the container's own environment, and never through the working directory. */
+static int exec_command(struct world *w) {
+	char **argv = w->request->argv, **env = w->request->env, path[PATH_MAX];
+	const char *search = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+	if (strchr(argv[0], '/')) {
+		execve(argv[0], argv, env);
+		return exec_failed(w, argv[0]);
+	}
+	for (char **entry = env; *entry; entry++)
+		if (strncmp(*entry, "PATH=", 5) == 0) search = *entry + 5;
+	bool refused = false;
+	for (const char *at = search; *at; at += strspn(at, ":")) {
+		size_t length = strcspn(at, ":");
+		if (*at == '/' && (size_t)snprintf(path, sizeof path, "%.*s/%s", (int)length, at, argv[0]) < sizeof path) {
+			execve(path, argv, env);
+			if (errno == EACCES) refused = true;
+			else if (errno != ENOENT && errno != ENOTDIR) return exec_failed(w, path);
+			else if (access(path, F_OK) == 0) return exec_failed(w, path);
+		}
+		at += length;
+	}
+	errno = refused ? EACCES : ENOENT;
+	return fail(&w->failure, "exec", "command %s %s in PATH %s", argv[0], refused ? "is not executable" : "was not found", search);
+}
+
+static int report_failure(const struct world *w) {
+	write_all(w->child->report_fd, &w->failure, sizeof w->failure);
+	return 125;
+}
+
+static int command_main(void *argument) {
+	struct world *w = argument;
+	sigset_t none;
+	setsid();
+	if (w->child->controlling_terminal) ioctl(0, TIOCSCTTY, 0);
+	umask(w->umask);
+	/* Whatever is open here is closed by the exec: no descriptor of the host's gets into the container. */
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+		failed(w, "close_range", "close", "descriptors");
+		return report_failure(w);
+	}
+	/* Tells that everything before the exec went well: if nothing follows, the exec did too. */
+	struct failure attempt = {.op = -1, .step = "attempt"};
+	write_all(w->child->report_fd, &attempt, sizeof attempt);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (w->filter.blob) {
+		w->failure.op = w->filter_index;
+		if (install_filter(w, &w->filter) < 0) return report_failure(w);
+		w->failure.op = -1;
+	}
+	exec_command(w);
+	return report_failure(w);
+}
+
+/* The container's first process. Whatever fails is told to the supervisor; it alone reports. */
+int container_main(void *argument) {
+	const struct child *child = argument;
+	const struct request *request = child->request;
+	struct world w = {.child = child, .request = request, .failure.op = -1, .root = -1, .empty = -1, .oom_fd = -1, .umask = 022};
+	w.new_cgroup_namespace = request->type == FRAME_EXEC || request->flags & NS_CGROUP;
+	if (prepare(&w) < 0 || run_ops(&w) < 0 || die_with_parent(&w) < 0) return report_failure(&w);
+	if (request->type == FRAME_LAUNCH && request->flags & WITH_INIT) return run_init(command_main, &w, child->status_fd);
+	return command_main(&w);
+}
+
+/* Reads what the first process reports until it has exec'd or is dead. */
+int read_launch_result(int report_fd, struct failure *failure) {
+	struct failure next;
+	bool attempted = false;
+	while (RETRY(read(report_fd, &next, sizeof next)) == sizeof next) {
+		attempted = strcmp(next.step, "attempt") == 0;
+		if (!attempted) *failure = next;
+	}
+	if (attempted) return 0;
+	if (failure->step[0]) return -1;
+	errno = 0;
+	return fail(failure, "start", "the first process was killed before it could run the command");
+}
+
+/* One direction of a stream: what was read and not yet written. */
+struct pump {
+	int from, to;
+	size_t start, end;
+	char data[8192];
+};
+
+static void end_pump(struct pump *pump) {
+	if (pump->from >= 0) close(pump->from);
+	if (pump->to >= 0) close(pump->to);
+	pump->from = pump->to = -1;
+}
+
+static void move_data(struct pump *pump, bool terminal_input) {
+	if (pump->start == pump->end) {
+		ssize_t n = RETRY(read(pump->from, pump->data, sizeof pump->data));
+		if (n < 0 && errno == EAGAIN) return;
+		if (n <= 0) {
+			/* The end of the input of a terminal is a character. */
+			if (terminal_input) (void)!write(pump->to, "\004", 1);
+			end_pump(pump);
+			return;
+		}
+		pump->start = 0;
+		pump->end = (size_t)n;
+	}
+	ssize_t n = RETRY(write(pump->to, pump->data + pump->start, pump->end - pump->start));
+	if (n > 0) pump->start += (size_t)n;
+	else if (errno != EAGAIN) end_pump(pump);
+}
+
+struct session {
+	struct request request;
+	struct pump pump[3];
+	int pidfd, terminal, signals;
+	pid_t pid;
+	char control[128];
+	size_t control_length;
+};
+
+static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void say(const char *format, ...) {
+	va_list list;
+	va_start(list, format);
+	vdprintf(STATUS_FD, format, list);
+	va_end(list);
+}
+
+static int exec_error(const struct failure *failure) {
+	char text[2 * sizeof failure->message];
+	size_t length = 0;
+	for (const char *c = failure->message; *c; c++) { /* JSON text; bytes of the user's beyond ASCII pass as they are */
+		if (*c == '"' || *c == '\\') text[length++] = '\\';
+		text[length++] = (unsigned char)*c < ' ' ? ' ' : *c;
+	}
+	text[length] = '\0';
+	say("{\"failed\":{\"op\":%d,\"errno\":%d,\"step\":\"%s\",\"message\":\"%s\"}}\n", failure->op, failure->err, failure->step, text);
+	return 125;
+}
+
+static void control_line(struct session *session, char *line) {
+	unsigned columns, rows, signal;
+	if (sscanf(line, "resize %u %u", &columns, &rows) == 2 && session->terminal >= 0) {
+		struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
+		ioctl(session->terminal, TIOCSWINSZ, &size);
+	} else if (sscanf(line, "signal %u", &signal) == 1 && signal > 0 && signal < NSIG) {
+		syscall(SYS_pidfd_send_signal, session->pidfd, signal, NULL, 0);
+	}
+}
+
+static void read_control(struct session *session) {
+	size_t room = sizeof session->control - 1 - session->control_length;
+	ssize_t n = RETRY(read(CONTROL_FD, session->control + session->control_length, room));
+	if (n <= 0) { /* whoever asked for the command is gone */
+		syscall(SYS_pidfd_send_signal, session->pidfd, SIGKILL, NULL, 0);
+		close(CONTROL_FD);
+		session->control_length = sizeof session->control;
+		return;
+	}
+	session->control_length += (size_t)n;
+	session->control[session->control_length] = '\0';
+	for (char *end; (end = strchr(session->control, '\n'));) {
+		*end = '\0';
+		control_line(session, session->control);
+		session->control_length -= (size_t)(end + 1 - session->control);
+		memmove(session->control, end + 1, session->control_length + 1);
+	}
+	if (session->control_length == sizeof session->control - 1) session->control_length = 0; /* no line is that long */
+}
+
+/* Carries the streams until the command has ended and its output is drained. Returns its wait status. */
+static int relay(struct session *session) {
+	int status = 0;
+	bool ended = false;
+	for (;;) {
+		struct pollfd polls[5] = {{session->signals, POLLIN, 0}, {session->control_length < sizeof session->control ? CONTROL_FD : -1, POLLIN, 0}};
+		for (int i = 0; i < 3; i++) {
+			struct pump *pump = &session->pump[i];
+			bool full = pump->start != pump->end;
+			polls[i + 2] = (struct pollfd){full ? pump->to : pump->from, full ? POLLOUT : POLLIN, 0};
+		}
+		bool pending = session->pump[1].start != session->pump[1].end || session->pump[2].start != session->pump[2].end;
+		int ready = poll(polls, 5, ended && !pending ? 0 : -1);
+		if (ready < 0 && errno != EINTR) return status;
+		for (int i = 0; i < 3; i++)
+			if (polls[i + 2].revents) move_data(&session->pump[i], i == 0 && session->terminal >= 0);
+		if (polls[1].revents) read_control(session);
+		/* Ended and nothing more to read: what still holds the pipes open is in the background, and not waited for. */
+		if (ended && !pending && !polls[3].revents && !polls[4].revents) return status;
+		if (polls[0].revents) {
+			struct signalfd_siginfo info;
+			(void)!read(session->signals, &info, sizeof info);
+			ended = waitpid(session->pid, &status, WNOHANG | __WALL) == session->pid;
+		}
+	}
+}
+
+static uint8_t *read_request(uint32_t *length) {
+	uint8_t *frame = NULL;
+	size_t got = 0;
+	if (read(REQUEST_FD, length, 4) == 4 && *length <= MAX_FRAME) frame = malloc(*length * 3ULL + 64);
+	while (frame && got < *length) {
+		ssize_t n = RETRY(read(REQUEST_FD, frame + got, *length - got));
+		if (n <= 0) return NULL;
+		got += (size_t)n;
+	}
+	close(REQUEST_FD);
+	return frame;
+}
+
+/* Opens, while the host's file systems are still there, what the new process needs to join the container's cgroups. */
+static int open_host_side(struct session *session, int join_fds[], int max, int *into, struct failure *failure) {
+	struct request *request = &session->request;
+	struct cursor cursor = request->ops;
+	struct op op;
+	*into = *request->clone_into ? open(request->clone_into, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (*request->clone_into && *into < 0) return fail(failure, "open", "cannot open the cgroup %s", request->clone_into);
+	for (uint32_t i = 0; i < request->op_count && take_op(&cursor, &op); i++) {
+		failure->op = (int32_t)i;
+		if (op.code == OP_JOIN_CGROUP) {
+			errno = E2BIG;
+			if ((int)i >= max || (join_fds[i] = open(op.text[0], O_WRONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+				return fail(failure, "open", "cannot open the cgroup %s", op.text[0]);
+		} else if (op.code == OP_OOM_SCORE_ADJ) {
+			CLEANUP_FD int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+			if (dprintf(fd, "%d", (int)op.number[0] - 1000) < 0) return fail(failure, "write", "cannot set oom_score_adj");
+		}
+	}
+	failure->op = -1;
+	return 0;
+}
+
+/* Enters the namespaces of exactly the process that was launched: a pid that was reused since has another start time. */
+static int enter_namespaces(struct session *session, int *target, struct failure *failure) {
+	*target = (int)syscall(SYS_pidfd_open, (pid_t)session->request.pid, 0);
+	if (*target < 0 || process_start((pid_t)session->request.pid, false) != session->request.start) {
+		errno = ESRCH;
+		return fail(failure, "enter", "the container is not running");
+	}
+	/* Not the cgroup namespace: from inside it nobody may be moved into it. The command's process enters it once it has joined. */
+	int most = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
+	return setns(*target, most) < 0 ? fail(failure, "setns", "cannot enter the container's namespaces") : 0;
+}
+
+/* A terminal of the container's own devpts. Its files are not trusted: what was opened must be the real thing. */
+static int open_terminal(struct session *session, int stdio[3], struct failure *failure) {
+	struct stat st;
+	struct statfs fs;
+	int unlock = 0, terminal = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (terminal < 0 || fstat(terminal, &st) < 0 || fstatfs(terminal, &fs) < 0) return fail(failure, "tty", "cannot open the container's /dev/pts/ptmx");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || fs.f_type != 0x1cd1) {
+		errno = ENOTTY;
+		return fail(failure, "tty", "the container's /dev/pts/ptmx is no terminal multiplexer");
+	}
+	int peer = ioctl(terminal, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (peer < 0) return fail(failure, "tty", "cannot open the terminal");
+	struct winsize size = {.ws_col = (unsigned short)session->request.columns, .ws_row = (unsigned short)session->request.rows};
+	ioctl(terminal, TIOCSWINSZ, &size);
+	session->terminal = terminal;
+	for (int i = 0; i < 3; i++) stdio[i] = peer;
+	session->pump[0] = (struct pump){.from = 0, .to = fcntl(terminal, F_DUPFD_CLOEXEC, 6)};
+	session->pump[1] = (struct pump){.from = terminal, .to = 1};
+	return 0;
+}
+
+static int open_pipes(struct session *session, int stdio[3], struct failure *failure) {
+	for (int i = 0; i < 3; i++) {
+		int ends[2]; /* real pipes: a command can open /dev/stdout again, which a socket refuses */
+		if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make pipes");
+		stdio[i] = ends[i == 0 ? 0 : 1];
+		int ours = ends[i == 0 ? 1 : 0];
+		fcntl(ours, F_SETFL, O_NONBLOCK);
+		session->pump[i] = i == 0 ? (struct pump){.from = 0, .to = ours} : (struct pump){.from = ours, .to = i};
+	}
+	return 0;
+}
+
+static int start_command(struct session *session, struct failure *failure) {
+	enum { MAX_JOINS = 64 };
+	int join_fds[MAX_JOINS], report[2], into = -1;
+	struct child child = {.request = &session->request, .status_fd = -1, .join_fds = join_fds, .prepared_oom = true};
+	if (open_host_side(session, join_fds, MAX_JOINS, &into, failure) < 0) return -1;
+	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	child.controlling_terminal = session->request.flags & WITH_TTY;
+	if (pipe2(report, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
+	child.report_fd = report[1];
+	if (enter_namespaces(session, &child.target_fd, failure) < 0) return -1;
+	if (child.controlling_terminal ? open_terminal(session, child.stdio, failure) : open_pipes(session, child.stdio, failure)) return -1;
+	session->pid = spawn(&(struct spawn){.cgroup_fd = into, .main = container_main, .argument = &child});
+	if (session->pid < 0) return fail(failure, "clone", "cannot start a process in the container");
+	session->pidfd = (int)syscall(SYS_pidfd_open, session->pid, 0);
+	close(report[1]);
+	for (int i = 0; i < 3; i++)
+		if (i == 0 || child.stdio[i] != child.stdio[0]) close(child.stdio[i]);
+	return read_launch_result(report[0], failure);
+}
+
+int run_exec(void) {
+	struct session session = {.terminal = -1, .pidfd = -1};
+	struct failure failure = {.op = -1};
+	sigset_t mask;
+	uint32_t length;
+	for (int i = 0; i < 3; i++) session.pump[i] = (struct pump){.from = -1, .to = -1};
+	uint8_t *frame = read_request(&length);
+	if (!frame) {
+		fprintf(stderr, "tepui-launcher exec: no request on descriptor %d\n", REQUEST_FD);
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	session.signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	for (int fd = 0; fd < 3; fd++) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	for (int fd = CONTROL_FD; fd <= STATUS_FD; fd++) fcntl(fd, F_SETFD, FD_CLOEXEC);
+	if (decode_request(frame, length, &session.request, &failure) < 0 || start_command(&session, &failure) < 0) return exec_error(&failure);
+	say("{\"pid\":%d}\n", session.pid);
+	int status = relay(&session);
+	if (WIFSIGNALED(status)) say("{\"signal\":%d}\n", WTERMSIG(status));
+	else say("{\"exitCode\":%d}\n", WEXITSTATUS(status));
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

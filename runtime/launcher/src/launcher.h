@@ -1,0 +1,184 @@
+/* What the parts of the launcher share: the decoded request, the failure report, and the few helpers everybody needs. */
+#ifndef TEPUI_LAUNCHER_H
+#define TEPUI_LAUNCHER_H
+
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#define PROTOCOL_VERSION 1
+#ifndef BUILD_ID
+#define BUILD_ID "unknown"
+#endif
+enum { MAX_FRAME = 4 << 20, MAX_OPS = 4096, MAX_ID = 128, MAX_GROUPS = 1024, MAX_PROGRAM = 4096 };
+
+#define RETRY(expression) \
+	({ \
+		long result_; \
+		do \
+			result_ = (long)(expression); \
+		while (result_ == -1 && errno == EINTR); \
+		result_; \
+	})
+
+static inline void close_fd(const int *fd) {
+	if (*fd >= 0) close(*fd);
+}
+#define CLEANUP_FD __attribute__((cleanup(close_fd)))
+
+/* How a launch failed. It travels from the container's first process to the client unchanged. */
+struct failure {
+	int32_t op; /* index of the operation, -1 outside of them */
+	int32_t err;
+	char step[24];
+	char message[400];
+};
+/* Fills `failure` with errno's text appended and returns -1, so that callers can `return fail(...)`. */
+int fail(struct failure *failure, const char *step, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+enum frame_type {
+	FRAME_PING = 1, FRAME_LAUNCH, FRAME_SIGNAL, FRAME_LIST, FRAME_SHUTDOWN, FRAME_EXEC,
+	FRAME_OK = 64, FRAME_FAILED, FRAME_EXIT = 80, FRAME_GONE
+};
+enum request_flags {
+	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, WITH_INIT = 64, WITH_TTY = 128,
+	ALL_FLAGS = 255
+};
+/* Must match operations in encode.ts; the fields of each are in decode.c. */
+enum op_code {
+	OP_JOIN_CGROUP = 1, OP_MOUNT, OP_SET_MOUNT_ATTRIBUTES, OP_MKDIR, OP_CREATE_FILE, OP_SYMLINK, OP_MKNOD, OP_MASK,
+	OP_READ_ONLY, OP_ENTER_ROOT, OP_PIVOT_ROOT, OP_HOSTNAME, OP_LOOPBACK_UP, OP_RLIMIT, OP_OOM_SCORE_ADJ, OP_UMASK,
+	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_COUNT
+};
+enum mount_flags {
+	MF_RO = 1, MF_NOSUID = 2, MF_NODEV = 4, MF_NOEXEC = 8, MF_NOATIME = 16, MF_ATTRIBUTES = 31, MF_BIND = 32,
+	MF_REMOUNT = 64, MF_PRIVATE = 128, MF_SLAVE = 256, MF_REC = 512, MF_ALL = 1023
+};
+
+struct cursor {
+	const uint8_t *at, *end;
+	const char *problem; /* the first thing found wrong; everything read afterwards is empty */
+};
+struct op {
+	enum op_code code;
+	const char *text[5];
+	uint64_t number[5];
+	const uint8_t *blob;
+	uint32_t blob_length;
+};
+struct sink {
+	const char *path;
+	uint64_t max_bytes;
+	uint32_t max_files, uid, gid;
+};
+/* A decoded launch or exec request. All pointers lead into the frame (or the spare room behind it). */
+struct request {
+	uint32_t type, id;
+	const char *container, *clone_into, *exit_record, *cgroup;
+	uint32_t flags;
+	struct sink sink[2];
+	uint32_t pid, columns, rows; /* exec: the container's first process and the terminal's size */
+	uint64_t start;
+	char **argv, **env;
+	uint32_t op_count;
+	struct cursor ops;
+};
+
+/* decode.c */
+struct output { /* frames on their way to a client; grows, up to a limit */
+	uint8_t *data;
+	size_t length, room;
+	bool failed;
+};
+void put_number(struct output *output, uint64_t value, size_t bytes);
+void put_text(struct output *output, const char *text);
+size_t start_frame(struct output *output, uint32_t type, uint32_t request);
+bool finish_frame(struct output *output, size_t start);
+uint64_t take_number(struct cursor *cursor, size_t bytes);
+const char *take_text(struct cursor *cursor);
+bool take_op(struct cursor *cursor, struct op *op);
+const char *op_name(enum op_code code);
+void request_cgroup(const struct request *request, char out[PATH_MAX]);
+bool valid_container_id(const char *id);
+/* `frame` starts after the length field; behind its `length` bytes there must be twice as many spare bytes for pointers. */
+int decode_request(uint8_t *frame, size_t length, struct request *request, struct failure *failure);
+
+/* main.c: processes */
+struct target { /* what is known about a container when it is to be signalled */
+	pid_t pid;
+	uint64_t start;
+	uint32_t flags;
+	const char *cgroup; /* a directory with cgroup.procs, or "" */
+};
+uint64_t process_start(pid_t pid, bool also_zombie); /* field 22 of /proc/pid/stat; 0 for none */
+int signal_container(const struct target *target, int signal);
+struct spawn {
+	uint64_t flags;
+	int cgroup_fd; /* -1: none */
+	int (*main)(void *);
+	void *argument;
+	bool share_memory; /* vfork-style: the caller sleeps until the child execs or exits */
+};
+pid_t spawn(const struct spawn *spawn);
+int run_init(int (*command)(void *), void *argument, int status_fd);
+int write_all(int fd, const void *data, size_t length);
+int open_parent(const char *path, char name[NAME_MAX + 1]);
+
+/* exec.c: from clone to the command's exec */
+struct child {
+	const struct request *request;
+	int report_fd;  /* struct failure records; "exec" announces the attempt */
+	int status_fd;  /* -1, or where the tiny init tells the command's wait status */
+	int parent_fd;  /* pidfd of the supervisor: readable once it is dead */
+	int stdio[3];
+	int target_fd;       /* exec: pidfd of the container's first process */
+	const int *join_fds; /* exec: cgroup files opened before setns; NULL otherwise */
+	unsigned foreign_fds;      /* so many from 3 on are the supervisor's own */
+	bool controlling_terminal;
+	bool prepared_oom; /* exec: the helper has set its own oom_score_adj, which is inherited */
+};
+int container_main(void *child);
+
+/* steps.c: the interpreter's state */
+struct world {
+	const struct child *child;
+	const struct request *request;
+	struct failure failure;
+	int root;   /* what absolute paths are resolved below */
+	int empty;  /* an empty read-only tmpfs that masks are cloned from, -1 until needed */
+	int oom_fd; /* opened before the host's /proc is out of reach */
+	bool new_cgroup_namespace, no_new_privileges;
+	mode_t umask;
+	struct op filter; /* a seccomp filter put off until right before exec */
+	int32_t filter_index;
+};
+int failed(struct world *w, const char *step, const char *verb, const char *object);
+int install_filter(struct world *w, const struct op *op);
+int run_ops(struct world *w);
+
+/* supervise.c, serve.c, exec.c */
+enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };
+struct report { /* supervisor -> serve, below PIPE_BUF so that it is atomic */
+	uint32_t kind;
+	int32_t pid;
+	uint64_t start;
+	struct failure failure; /* failed: how; exited: message is the record */
+};
+_Noreturn void supervise(struct request *request, void *frame, size_t frame_size, int report_fd, int runtime_fd);
+int write_exit_record(int dir_fd, const char *name, int reserved_fd, const char *record);
+void drop_reservation(int dir_fd, const char *name);
+int read_launch_result(int report_fd, struct failure *failure);
+int serve(int runtime_fd, int listener);
+int run_exec(void);
+#endif

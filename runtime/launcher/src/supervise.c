@@ -1,0 +1,325 @@
+/*
+ * The supervisor: one small process per container, forked by `serve`, that outlives the agent and `serve` alike. It starts the
+ * container's first process, writes its output to rotated log files, reaps, and records durably how it ended before anybody is told.
+ */
+#include "launcher.h"
+#include <linux/sched.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+struct log {
+	int pipe, file, dir;
+	uint64_t size, max_bytes, dropped;
+	uint32_t max_files, uid, gid;
+	char name[NAME_MAX + 1];
+};
+
+/* Everything the supervisor keeps: the request's memory is given back once the container runs. */
+static struct supervisor {
+	struct log log[2];
+	struct target target;
+	int report, runtime, signals, record_dir, record_file, status, mounts;
+	char id[MAX_ID + 1], record_name[NAME_MAX + 1], state_name[MAX_ID + 16], cgroup[PATH_MAX];
+} self;
+static char buffer[16384];
+
+static int open_log_file(struct log *log) {
+	struct stat st;
+	for (int attempt = 0; attempt < 2; attempt++) {
+		int fd = openat(log->dir, log->name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+		/* The container's user owns the directory: a symlink, FIFO or hard link put there must not receive what root writes. */
+		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
+			log->size = (uint64_t)st.st_size;
+			if ((st.st_uid == log->uid && st.st_gid == log->gid) || fchown(fd, log->uid, log->gid) == 0) {
+				fchmod(fd, 0644);
+				return fd;
+			}
+		}
+		int err = errno;
+		if (fd >= 0) close(fd);
+		errno = err;
+		if (unlinkat(log->dir, log->name, 0) < 0) break;
+	}
+	return -1;
+}
+
+/* path.1 becomes path.2 and so on; the last one falls off. What cannot be renamed (a directory in the way) is truncated instead. */
+static void rotate(struct log *log) {
+	char from[NAME_MAX + 16], to[NAME_MAX + 16];
+	bool renamed = false;
+	for (uint32_t i = log->max_files; i >= 1; i--) {
+		snprintf(to, sizeof to, "%s.%u", log->name, i);
+		snprintf(from, sizeof from, i > 1 ? "%s.%u" : "%s", log->name, i - 1);
+		renamed = renameat(log->dir, from, log->dir, to) == 0;
+	}
+	int fresh = renamed ? open_log_file(log) : -1;
+	if (fresh >= 0) {
+		close(log->file);
+		log->file = fresh;
+	} else if (ftruncate(log->file, 0) == 0) {
+		log->size = 0;
+	}
+}
+
+/* A full disk must not stop the container: what cannot be written is dropped and counted. */
+static void append(struct log *log, const char *data, size_t length) {
+	while (length > 0) {
+		ssize_t n = RETRY(write(log->file, data, length));
+		if (n <= 0) {
+			log->dropped += length;
+			return;
+		}
+		log->size += (uint64_t)n;
+		data += n;
+		length -= (size_t)n;
+	}
+}
+
+/* Rotates between two lines where there is an end of line to do so. */
+static void write_log(struct log *log, const char *data, size_t length) {
+	while (log->max_bytes && log->size + length > log->max_bytes) {
+		size_t room = log->max_bytes > log->size ? (size_t)(log->max_bytes - log->size) : 0;
+		const char *line = room ? memrchr(data, '\n', room) : NULL;
+		size_t part = line ? (size_t)(line - data) + 1 : log->size ? 0 : room;
+		append(log, data, part);
+		data += part;
+		length -= part;
+		uint64_t before = log->dropped;
+		rotate(log);
+		if (log->dropped != before || log->size >= log->max_bytes) break;
+	}
+	append(log, data, length);
+}
+
+static bool drain_once(struct log *log) {
+	ssize_t n = log->pipe < 0 ? 0 : RETRY(read(log->pipe, buffer, sizeof buffer));
+	if (n > 0) write_log(log, buffer, (size_t)n);
+	if (n == 0 && log->pipe >= 0) {
+		close(log->pipe);
+		log->pipe = -1;
+	}
+	return n > 0;
+}
+
+static int open_log(struct log *log, const struct sink *sink, int *writer, struct failure *failure) {
+	int ends[2];
+	*log = (struct log){.pipe = -1, .max_bytes = sink->max_bytes, .max_files = sink->max_files, .uid = sink->uid, .gid = sink->gid};
+	log->dir = open_parent(sink->path, log->name);
+	log->file = log->dir < 0 ? -1 : open_log_file(log);
+	if (log->file < 0) return fail(failure, "log", "cannot open the log file %s", sink->path);
+	if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
+	fcntl(ends[0], F_SETFL, O_NONBLOCK); /* the writing end stays blocking: it is the container's */
+	log->pipe = ends[0];
+	*writer = ends[1];
+	return 0;
+}
+
+static void temporary_name(char out[NAME_MAX + 8], const char *name) {
+	snprintf(out, NAME_MAX + 8, ".%s.tmp", name);
+}
+
+/* Reserves room on the disk now, so that how the container ended can be written also when the disk is full by then. */
+static int reserve_exit_record(const char *path, struct failure *failure) {
+	char name[NAME_MAX + 8];
+	self.record_file = -1;
+	self.record_dir = open_parent(path, self.record_name);
+	if (self.record_dir >= 0) {
+		temporary_name(name, self.record_name);
+		self.record_file = openat(self.record_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	}
+	if (self.record_file < 0) return fail(failure, "exitRecord", "cannot create the exit record %s", path);
+	if (fallocate(self.record_file, FALLOC_FL_KEEP_SIZE, 0, 512) == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return 0;
+	return fail(failure, "exitRecord", "cannot reserve room for the exit record %s", path);
+}
+
+void drop_reservation(int dir_fd, const char *name) {
+	char temporary[NAME_MAX + 8];
+	temporary_name(temporary, name);
+	unlinkat(dir_fd, temporary, 0);
+}
+
+/* Temporary name, fsync, rename, fsync of the directory. `reserved_fd` may be -1. */
+int write_exit_record(int dir_fd, const char *name, int reserved_fd, const char *record) {
+	char temporary[NAME_MAX + 8];
+	temporary_name(temporary, name);
+	int fd = reserved_fd >= 0 ? reserved_fd : openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0) return -1;
+	int result = pwrite(fd, record, strlen(record), 0) == (ssize_t)strlen(record) && fsync(fd) == 0 ? 0 : -1;
+	if (fd != reserved_fd) close(fd);
+	if (result < 0 || renameat(dir_fd, temporary, dir_fd, name) < 0) return -1;
+	return fsync(dir_fd);
+}
+
+/* What a later `serve` needs to find this supervisor and its container again. Not durable: neither survives a reboot. */
+static int write_state(const struct request *request) {
+	char text[2 * PATH_MAX + 128];
+	int length = snprintf(text, sizeof text, "%d %llu %d %llu %u\n%s\n%s\n", getpid(), (unsigned long long)process_start(getpid(), false), self.target.pid,
+		(unsigned long long)self.target.start, self.target.flags, request->exit_record, self.cgroup);
+	CLEANUP_FD int fd = openat(self.runtime, self.state_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return fd < 0 ? -1 : write_all(fd, text, (size_t)length);
+}
+
+static int tell(const struct report *report) {
+	return write_all(self.report, report, sizeof *report);
+}
+
+static uint64_t clone_flags(uint32_t flags) {
+	static const struct {
+		uint32_t flag;
+		uint64_t clone;
+	} map[] = {{NS_MOUNT, CLONE_NEWNS}, {NS_PID, CLONE_NEWPID}, {NS_IPC, CLONE_NEWIPC}, {NS_UTS, CLONE_NEWUTS}, {NS_NET, CLONE_NEWNET}};
+	uint64_t result = 0; /* the cgroup namespace is made later, by the child */
+	for (unsigned i = 0; i < sizeof map / sizeof *map; i++)
+		if (flags & map[i].flag) result |= map[i].clone;
+	return result;
+}
+
+/* Holding the mount namespace takes its dismantling (0.45 ms) out of the way between the end of the container and its announcement. */
+static void hold_mounts(void) {
+	char path[40];
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", self.target.pid);
+	self.mounts = self.target.flags & NS_MOUNT ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+}
+
+static int start(const struct request *request, struct failure *failure) {
+	struct child child = {.request = request, .status_fd = -1, .foreign_fds = 2};
+	int report[2], status[2] = {-1, -1};
+	CLEANUP_FD int into = *request->clone_into ? open(request->clone_into, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	if (*request->clone_into && into < 0) return fail(failure, "open", "cannot open the cgroup %s", request->clone_into);
+	if (reserve_exit_record(request->exit_record, failure) < 0) return -1;
+	for (int i = 0; i < 2; i++)
+		if (open_log(&self.log[i], &request->sink[i], &child.stdio[i + 1], failure) < 0) return -1;
+	child.stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	bool with_init = request->flags & WITH_INIT;
+	if (child.stdio[0] < 0 || child.parent_fd < 0 || pipe2(report, O_CLOEXEC) < 0 || (with_init && pipe2(status, O_CLOEXEC) < 0))
+		return fail(failure, "pipe", "cannot open what the container needs");
+	child.report_fd = report[1];
+	child.status_fd = status[1];
+	self.status = status[0];
+	self.target.pid = spawn(&(struct spawn){.flags = clone_flags(request->flags), .cgroup_fd = into, .main = container_main, .argument = &child, .share_memory = !with_init});
+	if (self.target.pid < 0) return fail(failure, "clone", "cannot make the container's namespaces");
+	hold_mounts();
+	self.target.start = process_start(self.target.pid, true);
+	int ours[] = {child.stdio[0], child.stdio[1], child.stdio[2], child.parent_fd, report[1], status[1]};
+	for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
+		if (ours[i] >= 0) close(ours[i]);
+	int result = read_launch_result(report[0], failure);
+	close(report[0]);
+	return result;
+}
+
+/* Runs until the first process has ended; returns its wait status. Orphans come here too where there is no pid namespace. */
+static int watch(void) {
+	int status, result = -1;
+	while (result < 0) {
+		struct pollfd polls[] = {{self.signals, POLLIN, 0}, {self.log[0].pipe, POLLIN, 0}, {self.log[1].pipe, POLLIN, 0}};
+		if (poll(polls, 3, -1) < 0) continue;
+		for (int i = 0; i < 2; i++)
+			if (polls[i + 1].revents) drain_once(&self.log[i]);
+		if (!polls[0].revents) continue;
+		struct signalfd_siginfo info;
+		(void)!read(self.signals, &info, sizeof info);
+		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;)
+			if (pid == self.target.pid) result = status;
+	}
+	return result;
+}
+
+static void finish(int status) {
+	struct report report = {.kind = REPORT_EXITED, .pid = self.target.pid};
+	char *record = report.failure.message;
+	struct timespec now;
+	/* Without a pid namespace nothing else ends the processes that the first one left behind. */
+	if (!(self.target.flags & NS_PID)) {
+		self.target.pid = 0;
+		for (int i = 0; i < 1000 && signal_container(&self.target, SIGKILL) > 0; i++) {
+			poll(NULL, 0, 2);
+			while (waitpid(-1, NULL, WNOHANG | __WALL) > 0) continue;
+		}
+	}
+	/* Bounded: whoever may still write (no pid namespace, no cgroup) must not keep the end from being told. */
+	for (int i = 0; i < 2; i++)
+		for (int rounds = 0; rounds < 4096 && drain_once(&self.log[i]); rounds++) continue;
+	/* The tiny init tells the command's status: its own cannot express a signal. Nothing came if it was killed itself. */
+	if (self.status >= 0) (void)!read(self.status, &status, sizeof status);
+	clock_gettime(CLOCK_REALTIME, &now);
+	uint64_t dropped = self.log[0].dropped + self.log[1].dropped;
+	int length = snprintf(record, sizeof report.failure.message, "{\"containerId\":\"%s\",\"%s\":%d,\"finishedAtMs\":%lld", self.id,
+		WIFSIGNALED(status) ? "signal" : "exitCode", WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+		(long long)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+	if (dropped) length += snprintf(record + length, 64, ",\"droppedLogBytes\":%llu", (unsigned long long)dropped);
+	strcpy(record + length, "}\n");
+	int tries = 0;
+	while (write_exit_record(self.record_dir, self.record_name, tries ? -1 : self.record_file, record) < 0) {
+		if (++tries == 300) { /* 30 s: better told than never, and said so */
+			strcpy(record + length, ",\"notDurable\":true}\n");
+			break;
+		}
+		poll(NULL, 0, 100);
+	}
+	tell(&report); /* nobody there: whoever comes later reads the record */
+	unlinkat(self.runtime, self.state_name, 0);
+}
+
+static void become_supervisor(void) {
+	sigset_t mask;
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &mask, NULL);
+	self.signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	prctl(PR_SET_NAME, "tepui-super");
+}
+
+static _Noreturn void give_up(struct report *report) {
+	unlinkat(self.runtime, self.state_name, 0); /* first: nobody is to find a container that is about to end */
+	if (self.target.pid > 0) {
+		kill(self.target.pid, SIGKILL);
+		waitpid(self.target.pid, NULL, __WALL);
+	}
+	if (self.record_dir >= 0) drop_reservation(self.record_dir, self.record_name);
+	report->kind = REPORT_FAILED;
+	tell(report);
+	_exit(1);
+}
+
+_Noreturn void supervise(struct request *request, void *frame, size_t frame_size, int report_fd, int runtime_fd) {
+	struct report report = {.failure.op = -1};
+	/* Nothing of serve's but the report and the runtime directory stays open. */
+	report_fd = fcntl(report_fd, F_DUPFD, 5);
+	runtime_fd = fcntl(runtime_fd, F_DUPFD, 5);
+	self.report = dup3(report_fd, 3, O_CLOEXEC);
+	self.runtime = dup3(runtime_fd, 4, O_CLOEXEC);
+	close_range(5, ~0U, 0);
+	self.record_dir = self.status = self.mounts = -1;
+	become_supervisor();
+	snprintf(self.id, sizeof self.id, "%s", request->container);
+	snprintf(self.state_name, sizeof self.state_name, "containers/%s", self.id);
+	request_cgroup(request, self.cgroup);
+	self.target.cgroup = self.cgroup;
+	self.target.flags = request->flags;
+	bool started = start(request, &report.failure) == 0;
+	if (started && write_state(request) < 0) started = fail(&report.failure, "state", "cannot write the state file") == 0;
+	if (!started) give_up(&report);
+	munmap(frame, frame_size);
+	report.kind = REPORT_STARTED;
+	report.pid = self.target.pid;
+	report.start = self.target.start;
+	/* A serve that died before it heard of this container leaves nobody who knows of it: then it must not live. */
+	if (tell(&report) < 0) give_up(&report);
+	finish(watch());
+	_exit(0);
+}
