@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ApiError, badRequest } from '../http/errors.ts';
 import type { KubernetesObject, ResourceDefinition } from '../resources/definition.ts';
+import { jsonEqual } from '../resources/equal.ts';
 import { copyJson } from '../schema/copy-json.ts';
 
 const maxOperations = 10_000;
@@ -136,7 +136,7 @@ function test(document: unknown, path: string[], wanted: unknown): void {
     if (wanted === null && error instanceof PatchFailed) return;
     throw error;
   }
-  if (!isDeepStrictEqual(found, wanted)) {
+  if (!jsonEqual(found, wanted)) {
     throw new PatchFailed(`the value is ${JSON.stringify(found)}, not ${JSON.stringify(wanted)}`);
   }
 }

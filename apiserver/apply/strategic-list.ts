@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import { badRequest } from '../http/errors.ts';
+import { jsonEqual } from '../resources/equal.ts';
 import { isObject } from './merge-patch.ts';
 
 type Item = Record<string, unknown>;
@@ -50,7 +50,7 @@ export function mergePrimitives(
   order: unknown[] | undefined,
   deletions: unknown[] | undefined,
 ): unknown[] {
-  const without = original.filter((value) => !deletions?.some((deleted) => isDeepStrictEqual(deleted, value)));
+  const without = original.filter((value) => !deletions?.some((deleted) => jsonEqual(deleted, value)));
   const merged = [...new Set([...without, ...patch])];
   return ordered(merged, order ?? patch, original, (value) => value);
 }

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { FieldCause } from '../http/errors.ts';
 import type { AdmissionContext, KubernetesObject, ResourceDefinition } from '../resources/definition.ts';
+import { jsonEqual } from '../resources/equal.ts';
 import { dataKeyProblem } from '../selectors/label-syntax.ts';
 import { decodedSize } from './base64.ts';
 import { ageColumn, defineBuiltin } from './define.ts';
@@ -81,7 +81,7 @@ export function immutableCauses(
   });
   return [
     ...(object.immutable === true ? [] : [forbidden('immutable')]),
-    ...fields.filter((field) => !isDeepStrictEqual(object[field] ?? {}, existing[field] ?? {})).map(forbidden),
+    ...fields.filter((field) => !jsonEqual(object[field] ?? {}, existing[field] ?? {})).map(forbidden),
   ];
 }
 

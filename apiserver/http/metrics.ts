@@ -15,6 +15,7 @@ export interface FinishedRequest {
 }
 
 export interface ApiMetrics {
+  readonly registry: Registry;
   finished(request: FinishedRequest): void;
   transaction(transaction: { records: number; durationMs: number; failed: boolean }): void;
   answer(): Promise<Answer>;
@@ -73,6 +74,7 @@ export function createMetrics(sources: {
   });
 
   return {
+    registry,
     finished({ code, durationSeconds, ...values }) {
       total.inc({ ...values, code });
       if (values.verb !== 'watch') duration.observe(values, durationSeconds);

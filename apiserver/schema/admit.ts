@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ApiError, type FieldCause, invalid, type ResourceName } from '../http/errors.ts';
 import type {
   AdmissionContext,
@@ -7,6 +6,7 @@ import type {
   OpenApiSchema,
   ResourceDefinition,
 } from '../resources/definition.ts';
+import { jsonEqual } from '../resources/equal.ts';
 import { copyJson } from './copy-json.ts';
 import { completeSchema } from './object-schema.ts';
 import { applyDefaults, prune, ruleCauses, structureCauses } from './structure.ts';
@@ -50,7 +50,7 @@ export function buildAdmit(rules: AdmissionRules): ResourceDefinition['admit'] {
 function isOldFault(cause: FieldCause, object: KubernetesObject, existing: KubernetesObject | undefined): boolean {
   const part = /^[^.[]+/.exec(cause.field)?.[0];
   if (!existing || !part || part === 'metadata' || part === '<nil>') return false;
-  return object[part] !== undefined && isDeepStrictEqual(object[part], existing[part]);
+  return object[part] !== undefined && jsonEqual(object[part], existing[part]);
 }
 
 /** Unknown fields are dropped silently, told, or refused, as the client asked. */

@@ -1,6 +1,6 @@
-import { isDeepStrictEqual } from 'node:util';
 import { ApiError, badRequest, type FieldCause } from '../../http/errors.ts';
 import type { KubernetesObject, ResourceDefinition } from '../../resources/definition.ts';
+import { jsonEqual } from '../../resources/equal.ts';
 import { isObject, patchObjectOf } from '../merge-patch.ts';
 import { compare } from './compare.ts';
 import { difference, emptySet, encodeSet, type FieldSet, intersection, isEmpty, pathsOf, union } from './field-set.ts';
@@ -59,7 +59,7 @@ export function serverSideApply(request: ServerSideApply): KubernetesObject {
   const rest = releaseConflicts(others, ownable(written, definition, subresource), existing, request, fieldManager).map(
     (manager) => ({ ...manager, fields: difference(manager.fields, removed) }),
   );
-  if (own && isDeepStrictEqual(encodeSet(own.fields), encodeSet(fields)) && own.time) applier.time = own.time;
+  if (own && jsonEqual(encodeSet(own.fields), encodeSet(fields)) && own.time) applier.time = own.time;
   return withManagers(result, [applier, ...rest]);
 }
 

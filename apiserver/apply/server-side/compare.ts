@@ -1,5 +1,5 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { OpenApiSchema } from '../../resources/definition.ts';
+import { jsonEqual } from '../../resources/equal.ts';
 import { childOf, emptySet, type FieldSet } from './field-set.ts';
 import { fieldSchema, granularityOf, itemKey, itemSchema } from './merge-schema.ts';
 
@@ -25,7 +25,7 @@ function visit(schema: OpenApiSchema | undefined, before: unknown, after: unknow
   const granularity = granularityOf(schema, after ?? before);
   const other = granularityOf(schema, before ?? after);
   if (granularity === 'whole' || other !== granularity) {
-    if (before !== undefined && after !== undefined && !isDeepStrictEqual(before, after)) changes.written.member = true;
+    if (before !== undefined && after !== undefined && !jsonEqual(before, after)) changes.written.member = true;
     return;
   }
   const [left, right] = [members(schema, granularity, before), members(schema, granularity, after)];

@@ -20,7 +20,7 @@ test('config maps: create, strategic patch, apply, describe', async () => {
   expect((await json('cm', 'settings')).data).toEqual({ b: '2', c: '3' });
   expect(await kubectl.ok(['describe', 'cm', 'settings'])).toMatch(/Data\n====\nb:\n----\n2/);
   const input = (data: string) => ({
-    input: `{apiVersion: v1, kind: ConfigMap, metadata: {name: applied}, data: {${data}}}`,
+    input: `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: applied}\ndata: {${data}}\n`,
   });
   await kubectl.ok(['apply', '-f', '-'], input('x: "1", y: "2"'));
   expect(await kubectl.ok(['apply', '-f', '-'], input('x: "1", y: "2"'))).toBe('configmap/applied unchanged');
@@ -55,7 +55,7 @@ test('service accounts and leases have their columns', async () => {
   await kubectl.ok(['create', 'serviceaccount', 'robot']);
   expect(await kubectl.ok(['get', 'sa', 'robot', '--no-headers'])).toMatch(/^robot +0 +\S+$/);
   const lease =
-    '{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {name: lead}, spec: {holderIdentity: me, renewTime: "2026-01-02T03:04:05.000000Z"}}';
+    'apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: lead}\nspec: {holderIdentity: me, renewTime: "2026-01-02T03:04:05.000000Z"}\n';
   await kubectl.ok(['apply', '-f', '-'], { input: lease });
   expect(await kubectl.ok(['get', 'lease', 'lead', '--no-headers'])).toMatch(/^lead +me +\S+$/);
 });

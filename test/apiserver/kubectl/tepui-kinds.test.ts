@@ -50,7 +50,7 @@ const kinds: Kind[] = [
     spec: { containers },
     change: [{ desiredState: 'Killed' }, '{.spec.desiredState}', 'Killed'],
     wrong: [{ containers: [] }, /spec\.containers/],
-    explain: ['spec.containers.resources.limits', /FIELD: +limits/],
+    explain: ['spec.containers.resources.limits', /limits <Object>/],
   },
   {
     kind: 'Volume',
@@ -60,7 +60,7 @@ const kinds: Kind[] = [
     spec: { size: '1Gi' },
     change: [{ reclaimPolicy: 'Delete' }, '{.spec.reclaimPolicy}', 'Delete'],
     wrong: [{ size: 'large' }, /spec\.size/],
-    explain: ['spec.size', /FIELD: +size/],
+    explain: ['spec.size', /Size in bytes/],
   },
   {
     kind: 'Agent',
