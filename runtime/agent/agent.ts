@@ -1,0 +1,179 @@
+/** The agent of one data directory: takes back what runs, registers, then follows its documents until it is closed. */
+import { hostname } from 'node:os';
+import type { Agent } from '../../crds/types.generated.ts';
+import { openCheckpointDirectory } from '../checkpoint/directory.ts';
+import { createAuthorizer } from './endpoint/authorize.ts';
+import { type Endpoint, startEndpoint } from './endpoint/server.ts';
+import { createAgentMetrics } from './metrics.ts';
+import { type AgentFacts, policyOf } from './node/agent-status.ts';
+import { connect } from './node/connect.ts';
+import { openContainerizer } from './node/containerizer.ts';
+import { loadIdentity, readBootId } from './node/identity.ts';
+import { lockInstance } from './node/lock.ts';
+import { joinCluster } from './node/membership.ts';
+import { type AgentPaths, preparePaths } from './node/paths.ts';
+import { goArchitecture, readAddresses, readPlatform } from './node/platform.ts';
+import { createVolumeKeeper, isVolumeInUse } from './node/volumes.ts';
+import type { AgentOptions, StartAgent } from './options.ts';
+import type { TaskContext } from './tasks/context.ts';
+import { tasksSource } from './tasks/endpoint-source.ts';
+import { createTaskManager, type TaskManager } from './tasks/manager.ts';
+import { TASK_RECORD, type TaskRecord } from './tasks/record.ts';
+import { recoverTasks } from './tasks/recovery.ts';
+import { createSlots } from './tasks/slots.ts';
+
+export interface RunningAgent {
+  name: string;
+  agentId: string;
+  /** The Unix socket of the endpoint. */
+  socketPath: string;
+  /** URL of the HTTPS endpoint, if there is one. */
+  url: string | undefined;
+  /** Resolves when the agent is registered and has seen its tasks. Never rejects; while the API server is away it waits. */
+  ready: Promise<void>;
+  /** Ends the agent; tasks go on running, and the next agent of this data directory takes them back. */
+  close(): Promise<void>;
+}
+
+const STATUS_WRITES_AT_ONCE = 16;
+
+/**
+ * Resolves when earlier tasks are taken back and the endpoint listens; registration goes on in the background, so an agent also starts
+ * while its API server is away. Rejects with one clear sentence when this machine or data directory cannot be used.
+ */
+export async function startAgent({
+  dataDir,
+  name,
+  options = {},
+  logger,
+  ...connection
+}: StartAgent): Promise<RunningAgent> {
+  const paths = await preparePaths(dataDir, options.runtimeRoot);
+  const opened: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const undo of opened.splice(0).reverse()) await undo();
+  };
+  try {
+    const lock = await lockInstance(paths.instance, paths.dataDir);
+    opened.push(lock.release);
+    const agent = await identify(paths, name, options);
+    const { client, close: disconnect } = await connect(connection);
+    opened.push(disconnect);
+    let document: Agent | undefined;
+    const containerizer =
+      options.containerizer ?? (await openContainerizer(paths, logger, () => document?.spec.isolation));
+    opened.push(() => containerizer.close());
+    const volumes = createVolumeKeeper({
+      client,
+      agentName: agent.name,
+      root: paths.volumes,
+      isInUse: (namespace, volume) => isVolumeInUse(manager.runners(), namespace, volume),
+      onChange: () => manager.wakeAll(),
+      logger,
+    });
+    const context: TaskContext = {
+      agent,
+      client,
+      containerizer,
+      records: await openRecords(paths, options, logger),
+      sandboxRoot: paths.sandboxes,
+      volumes,
+      policy: () => policyOf(document),
+      slots: createSlots(options.maxConcurrentLaunches ?? 8),
+      deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),
+      logger,
+      metrics: createAgentMetrics(() => manager.counts()),
+      now: Date.now,
+    };
+    const manager: TaskManager = createTaskManager(context);
+    opened.push(() => manager.close());
+    await recoverTasks(context, manager, paths.containers);
+
+    const endpoint = await startEndpoint({
+      agentName: agent.name,
+      socketPath: paths.socket,
+      stateDirectory: paths.meta,
+      tcp: options.endpoint === false ? undefined : { host: '127.0.0.1', port: 0, ...options.endpoint },
+      tasks: tasksSource(manager, containerizer),
+      metrics: context.metrics.registry,
+      authorizer: createAuthorizer(client),
+      logger,
+    });
+    opened.push(endpoint.close);
+    const membership = joinCluster({
+      client,
+      holder: {
+        name: agent.name,
+        identity: `${agent.name}_${agent.agentId}`,
+        durationSeconds: options.leaseDurationSeconds ?? 75,
+      },
+      heartbeatIntervalMs: (options.heartbeatIntervalSeconds ?? 15) * 1000,
+      labels: {
+        'kubernetes.io/hostname': agent.hostname,
+        'tepui.dev/os': 'linux',
+        'tepui.dev/arch': goArchitecture(),
+        ...options.labels,
+      },
+      facts: await readFacts(context, paths, options, endpoint),
+      workDir: paths.root,
+      onAgent(changed) {
+        const isNewPolicy = changed.metadata.generation !== document?.metadata.generation;
+        document = changed;
+        if (isNewPolicy) manager.wakeAll();
+      },
+      tasks: manager,
+      volumes,
+      metrics: context.metrics,
+      logger,
+    });
+    opened.push(async () => {
+      await membership.close();
+      await volumes.close();
+    });
+    const { ready } = membership;
+    return { name: agent.name, agentId: agent.agentId, socketPath: paths.socket, url: endpoint.url, ready, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function identify(
+  paths: AgentPaths,
+  name: string | undefined,
+  options: AgentOptions,
+): Promise<TaskContext['agent']> {
+  const stored = await loadIdentity(paths.meta, name);
+  const bootId = options.bootId ?? (await readBootId());
+  return { name: stored.name, agentId: stored.agentId, bootId, hostname: hostname() };
+}
+
+function openRecords(
+  paths: AgentPaths,
+  { strict = true }: AgentOptions,
+  logger: StartAgent['logger'],
+): Promise<TaskContext['records']> {
+  return openCheckpointDirectory<TaskRecord>(paths.taskRecords, TASK_RECORD, {
+    strict,
+    onCorrupt: (err) => logger.error({ err }, 'a corrupt task record was left out'),
+  });
+}
+
+async function readFacts(
+  { agent, containerizer }: TaskContext,
+  paths: AgentPaths,
+  options: AgentOptions,
+  endpoint: Endpoint,
+): Promise<AgentFacts> {
+  return {
+    agentId: agent.agentId,
+    bootId: agent.bootId,
+    hostname: agent.hostname,
+    version: options.version ?? '0.1.0',
+    startTime: new Date().toISOString(),
+    addresses: readAddresses(agent.hostname),
+    endpoint: { socketPath: paths.socket, ...(endpoint.url && { url: endpoint.url, caData: endpoint.caData }) },
+    platform: await readPlatform(),
+    containerizers: [{ name: containerizer.name }],
+  };
+}

@@ -1,0 +1,70 @@
+/** GET /logs/<namespace>/<task>?file=stdout|stderr&follow=true&tail=N&since=SECONDS: the log as bytes, in chunks as they come. */
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { readLog } from '../../logs/read.ts';
+import type { EndpointTask } from './tasks-source.ts';
+
+/** The query is not what it should be. */
+export class BadQuery extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'BadQuery';
+  }
+}
+
+export interface LogQuery {
+  file: 'stdout' | 'stderr';
+  follow: boolean;
+  tailLines?: number;
+  sinceSeconds?: number;
+}
+
+/** Throws BadQuery naming the parameter. */
+export function parseLogQuery(query: URLSearchParams): LogQuery {
+  const file = query.get('file') ?? 'stdout';
+  if (file !== 'stdout' && file !== 'stderr') throw new BadQuery(`file: must be stdout or stderr, not "${file}"`);
+  return {
+    file,
+    follow: isTrue(query.get('follow')),
+    ...optionalNumber(query, 'tail', 'tailLines'),
+    ...optionalNumber(query, 'since', 'sinceSeconds'),
+  };
+}
+
+/** Ends when the log ends or the client goes. A slow client slows the reading, not the task. */
+export async function sendLog(
+  task: EndpointTask & { sandbox: string },
+  query: LogQuery,
+  response: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' });
+  // A follower of a silent task wants to know that it is connected.
+  response.flushHeaders();
+  const log = readLog(task.sandbox, query.file, {
+    follow: query.follow,
+    tailLines: query.tailLines,
+    ...(query.sinceSeconds !== undefined && { sinceMs: Date.now() - query.sinceSeconds * 1000 }),
+    ended: task.ended,
+    signal: gone.signal,
+  });
+  for await (const chunk of log) {
+    if (gone.signal.aborted) break;
+    if (!response.write(chunk)) await once(response, 'drain', { signal: gone.signal }).catch(() => {});
+  }
+  response.end();
+}
+
+function optionalNumber<K extends string>(query: URLSearchParams, name: string, key: K): { [P in K]?: number } {
+  const text = query.get(name);
+  if (text === null) return {};
+  const value = Number(text);
+  if (text === '' || !Number.isFinite(value) || value < 0)
+    throw new BadQuery(`${name}: must be a number of at least 0, not "${text}"`);
+  return { [key]: value } as { [P in K]?: number };
+}
+
+function isTrue(text: string | null): boolean {
+  return text !== null && !['false', '0', 'no'].includes(text);
+}

@@ -1,0 +1,64 @@
+/** The endpoint's paths. Pure matching here; what each does is in its own file. */
+import type { AccessAttributes } from './authorize.ts';
+
+export type Route =
+  | { kind: 'health' }
+  | { kind: 'metrics' }
+  | { kind: 'tasks' }
+  | { kind: 'stats'; task?: TaskName }
+  | { kind: 'logs'; task: TaskName }
+  | { kind: 'exec'; task: TaskName };
+
+export interface TaskName {
+  namespace: string;
+  name: string;
+}
+
+/** undefined for an unknown path. */
+export function matchRoute(path: string): Route | undefined {
+  const [first, namespace, name, ...rest] = path.split('/').slice(1).map(safeDecode);
+  if (rest.length > 0) return undefined;
+  const task = namespace && name ? { namespace, name } : undefined;
+  const alone = namespace === undefined;
+  switch (first) {
+    case 'healthz':
+      return alone ? { kind: 'health' } : undefined;
+    case 'metrics':
+      return alone ? { kind: 'metrics' } : undefined;
+    case 'tasks':
+      return alone ? { kind: 'tasks' } : undefined;
+    case 'stats':
+      return alone ? { kind: 'stats' } : task && { kind: 'stats', task };
+    case 'logs':
+      return task && { kind: 'logs', task };
+    case 'exec':
+      return task && { kind: 'exec', task };
+    default:
+      return undefined;
+  }
+}
+
+/** What the caller must be allowed to do; undefined when anybody may. */
+export function accessFor(route: Route, agentName: string): AccessAttributes | undefined {
+  switch (route.kind) {
+    case 'health':
+      return undefined;
+    case 'logs':
+      return { verb: 'get', resource: 'tasks', subresource: 'log', ...route.task };
+    case 'exec':
+      return { verb: 'create', resource: 'tasks', subresource: 'exec', ...route.task };
+    case 'stats':
+      if (route.task !== undefined) return { verb: 'get', resource: 'tasks', subresource: 'stats', ...route.task };
+      return { verb: 'get', resource: 'agents', subresource: 'stats', name: agentName };
+    default:
+      return { verb: 'get', resource: 'agents', subresource: 'stats', name: agentName };
+  }
+}
+
+function safeDecode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return '\0';
+  }
+}

@@ -1,0 +1,114 @@
+/** The agent's half of the Agent document. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+import type { Agent, AgentStatus, Condition } from '../../../crds/types.generated.ts';
+import type { AgentResourceLists } from '../../resources/capacity.ts';
+import type { AgentPolicy } from '../tasks/context.ts';
+
+/** What does not change while the process runs. */
+export interface AgentFacts {
+  agentId: string;
+  bootId: string;
+  hostname: string;
+  version: string;
+  startTime: string;
+  addresses: AgentStatus['addresses'];
+  endpoint: AgentStatus['endpoint'];
+  platform: AgentStatus['platform'];
+  containerizers: AgentStatus['containerizers'];
+}
+
+/** Features of Mesos's agents that this one has. */
+const CAPABILITIES = ['MultiRole', 'HierarchicalRole', 'TaskResourceLimits'];
+
+/** A merge patch for the status. Fields of the controllers (allocated, offered, drain ...) are left alone. */
+export function agentStatusPatch(
+  agent: Agent,
+  facts: AgentFacts,
+  resources: AgentResourceLists,
+  now: Date,
+): { status: AgentStatus } {
+  const problem = unsupportedSpec(agent);
+  return {
+    status: {
+      observedGeneration: agent.metadata.generation,
+      ...facts,
+      ...resources,
+      capabilities: CAPABILITIES,
+      conditions: [
+        ...(agent.status?.conditions ?? []).filter(({ type }) => type !== 'Ready' && type !== 'Reachable'),
+        condition(
+          agent,
+          'Ready',
+          problem === undefined,
+          problem?.reason ?? 'AgentRegistered',
+          problem?.message ?? 'the agent runs tasks',
+          now,
+        ),
+        condition(agent, 'Reachable', true, 'AgentRegistered', 'the agent renews its lease', now),
+      ],
+    },
+  };
+}
+
+/** Whether the document says what a patch made now would say; times aside. */
+export function isRegistered(agent: Agent, facts: AgentFacts, resources: AgentResourceLists): boolean {
+  const { status } = agent;
+  if (status === undefined || status.observedGeneration !== agent.metadata.generation) return false;
+  const wanted = agentStatusPatch(agent, facts, resources, new Date()).status;
+  const conditionsHold = (wanted.conditions ?? []).every((want) =>
+    status.conditions?.some(
+      (have) => have.type === want.type && have.status === want.status && have.reason === want.reason,
+    ),
+  );
+  return (
+    conditionsHold &&
+    status.agentId === facts.agentId &&
+    status.bootId === facts.bootId &&
+    status.startTime === facts.startTime &&
+    isDeepStrictEqual(status.endpoint, facts.endpoint) &&
+    isDeepStrictEqual(status.allocatable, resources.allocatable)
+  );
+}
+
+/** Agent.spec as it decides how tasks run. Defaults as in the CRD, for a server that did not fill them in. */
+export function policyOf(agent: Agent | undefined): AgentPolicy {
+  const { isolation, switchUser } = agent?.spec ?? {};
+  return {
+    allowPrivileged: isolation?.allowPrivileged ?? false,
+    allowHostNamespaces: isolation?.allowHostNamespaces ?? false,
+    allowedHostPaths: isolation?.allowedHostPaths ?? [],
+    allowedDevices: isolation?.allowedDevices ?? [],
+    defaultUser: isolation?.defaultUser ?? 'nobody',
+    defaultPidsLimit: isolation?.defaultPidsLimit ?? 4096,
+    switchUser: switchUser ?? true,
+  };
+}
+
+/** Declared wishes that this agent cannot honour yet make it not Ready: it must not run tasks under another policy than was asked for. */
+function unsupportedSpec({ spec }: Agent): { reason: string; message: string } | undefined {
+  if (spec.gone)
+    return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
+  const { isolation, containerizers, oversubscription, disks } = spec;
+  const refused = [
+    ...((isolation?.disabledIsolators?.length ?? 0) > 0 ? ['isolation.disabledIsolators'] : []),
+    ...(isolation?.enforcePorts ? ['isolation.enforcePorts'] : []),
+    ...(containerizers !== undefined && containerizers.join() !== 'native' ? ['containerizers'] : []),
+    ...(oversubscription !== undefined ? ['oversubscription'] : []),
+    ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
+  ];
+  if (refused.length === 0) return undefined;
+  return { reason: 'InvalidSpec', message: refused.map((field) => `spec.${field} is not implemented yet`).join('; ') };
+}
+
+function condition(agent: Agent, type: string, holds: boolean, reason: string, message: string, now: Date): Condition {
+  const status = holds ? 'True' : 'False';
+  const before = agent.status?.conditions?.find((candidate) => candidate.type === type);
+  return {
+    type,
+    status,
+    reason,
+    message,
+    lastTransitionTime: before?.status === status ? before.lastTransitionTime : now.toISOString(),
+    ...(agent.metadata.generation !== undefined && { observedGeneration: agent.metadata.generation }),
+  };
+}

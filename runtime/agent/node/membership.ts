@@ -1,0 +1,118 @@
+/** The agent as a member of its cluster: registered, heard of, and following the documents that concern it. */
+import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
+import { Agent, Task, Volume } from '../../../controllers/machinery/client/resources.ts';
+import type { Logger } from '../../../controllers/machinery/logger.ts';
+import type {
+  Agent as AgentDocument,
+  Task as TaskDocument,
+  Volume as VolumeDocument,
+} from '../../../crds/types.generated.ts';
+import type { AgentMetrics } from '../metrics.ts';
+import type { AgentFacts } from './agent-status.ts';
+import { type Following, followDocuments } from './documents.ts';
+import { type Heartbeat, startHeartbeat } from './heartbeat.ts';
+import { type LeaseHolder, releaseLease, renewLease } from './lease.ts';
+import { startRegistration } from './registration.ts';
+
+export interface MembershipOptions {
+  client: ApiClient;
+  holder: LeaseHolder;
+  heartbeatIntervalMs: number;
+  labels: Record<string, string>;
+  facts: AgentFacts;
+  /** Its file system is what the disk resource is measured on. */
+  workDir: string;
+  /** Our own document: its spec is this machine's policy. */
+  onAgent(agent: AgentDocument): void;
+  tasks: {
+    documentChanged(task: TaskDocument): void;
+    documentDeleted(task: TaskDocument): void;
+    documentsComplete(): void;
+  };
+  volumes: { changed(volume: VolumeDocument): void; deleted(volume: VolumeDocument): void };
+  metrics: AgentMetrics;
+  logger: Logger;
+}
+
+export interface Membership {
+  /** Resolves when registered and all tasks bound to us were seen; on close too. Never rejects. */
+  ready: Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Goes on in the background; an API server that is away is waited for. No task is looked at before the agent's name is ours. */
+export function joinCluster(options: MembershipOptions): Membership {
+  const { client, holder, logger } = options;
+  const registration = startRegistration(options);
+  const followings: Following[] = [];
+  let heartbeat: Heartbeat | undefined;
+  let isClosing = false;
+
+  const join = async (): Promise<void> => {
+    const registered = await registration.registered;
+    if (registered === undefined || isClosing) return;
+    let latest = registered;
+    options.onAgent(registered);
+    heartbeat = startHeartbeat({
+      intervalMs: options.heartbeatIntervalMs,
+      renew: () => renewLease(client, holder, new Date()),
+      onResult(ok, recovered) {
+        options.metrics.heartbeat(ok);
+        // After a time without heartbeats the controllers may have given us up: have another look at our document.
+        if (recovered) registration.documentChanged(latest);
+      },
+      logger,
+    });
+    const { name } = holder;
+    const tasks = followDocuments({
+      client,
+      logger,
+      resource: Task,
+      fieldSelector: `spec.binding.agentName=${name}`,
+      accepts: ({ spec }) => spec.binding?.agentName === name,
+      onChanged: options.tasks.documentChanged,
+      onDeleted: options.tasks.documentDeleted,
+    });
+    const volumes = followDocuments({
+      client,
+      logger,
+      resource: Volume,
+      fieldSelector: `status.agentName=${name}`,
+      accepts: ({ status }) => status?.agentName === name,
+      onChanged: options.volumes.changed,
+      onDeleted: options.volumes.deleted,
+    });
+    const agent = followDocuments({
+      client,
+      logger,
+      resource: Agent,
+      fieldSelector: `metadata.name=${name}`,
+      accepts: ({ metadata }) => metadata.name === name,
+      onChanged(changed) {
+        latest = changed;
+        options.onAgent(changed);
+        registration.documentChanged(changed);
+      },
+      onDeleted: () => registration.documentChanged(undefined),
+    });
+    followings.push(tasks, volumes, agent);
+    await tasks.synced;
+    if (isClosing) return;
+    options.tasks.documentsComplete();
+    logger.info({ agent: name }, 'agent follows its tasks');
+  };
+
+  const ready = join();
+  return {
+    ready,
+    async close() {
+      isClosing = true;
+      await registration.close();
+      await Promise.all(followings.map((following) => following.close()));
+      await ready;
+      if (heartbeat === undefined) return;
+      await heartbeat.close();
+      await releaseLease(client, holder).catch(() => {});
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** What the parts of the task loop share. One per agent. */
+
+import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
+import type { Logger } from '../../../controllers/machinery/logger.ts';
+import type { Task } from '../../../crds/types.generated.ts';
+import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
+import type { Containerizer } from '../../containerizers/containerizer.ts';
+import type { AgentMetrics } from '../metrics.ts';
+import type { AgentIdentity } from './document.ts';
+import type { Readiness } from './plan.ts';
+import type { TaskRecord } from './record.ts';
+import type { Slots } from './slots.ts';
+import type { TaskPolicy } from './validate.ts';
+
+export interface TaskContext {
+  agent: AgentIdentity & { hostname: string };
+  client: ApiClient;
+  containerizer: Containerizer;
+  records: CheckpointDirectory<TaskRecord>;
+  sandboxRoot: string;
+  volumes: TaskVolumes;
+  /** What the Agent document says now. */
+  policy(): AgentPolicy;
+  /** Bounds launches and removals that run at once. */
+  slots: Slots;
+  /** Bounds status writes that run at once. */
+  deliverySlots: Slots;
+  logger: Logger;
+  metrics: AgentMetrics;
+  now(): number;
+}
+
+/** The part of Agent.spec that decides how tasks run, with its defaults. */
+export interface AgentPolicy extends TaskPolicy {
+  defaultUser: string;
+  defaultPidsLimit: number;
+  /** false: containers run as the agent's own user, whatever the document says. */
+  switchUser: boolean;
+}
+
+export interface TaskVolumes {
+  /** Whether all persistent volumes of the task can be used here now. */
+  readiness(task: Task): Readiness;
+  /** Host directory of an available volume of this agent, made ready for its user; undefined when there is none. */
+  prepare(namespace: string, name: string, user: { uid: number; gid: number }): Promise<string | undefined>;
+}

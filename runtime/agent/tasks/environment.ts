@@ -1,0 +1,64 @@
+/** The environment of a container: Tepui's variables, Mesos's names for the same things, ports, and the document's own on top. Pure. */
+import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
+
+export const DEFAULT_PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+export interface EnvironmentInput {
+  task: Task;
+  container: TaskContainer;
+  agent: { name: string; agentId: string; hostname: string };
+  containerId: string;
+  sandbox: string;
+  user: { name: string; home: string };
+  /** The container's env with every valueFrom resolved. These win over everything else, as in Mesos. */
+  resolved: Record<string, string>;
+}
+
+/** All variables; values of `resolved` may be secret, so the result is never logged. */
+export function buildEnvironment(input: EnvironmentInput): Record<string, string> {
+  const { task, agent, sandbox, user } = input;
+  const name = task.metadata?.name ?? '';
+  const frameworkName = task.spec.frameworkName;
+  return {
+    PATH: DEFAULT_PATH,
+    HOME: user.home,
+    USER: user.name,
+    LOGNAME: user.name,
+    TEPUI_TASK_NAME: name,
+    TEPUI_TASK_UID: task.metadata?.uid ?? '',
+    TEPUI_NAMESPACE: task.metadata?.namespace ?? '',
+    TEPUI_AGENT_NAME: agent.name,
+    TEPUI_CONTAINER_NAME: input.container.name,
+    TEPUI_SANDBOX: sandbox,
+    ...(frameworkName !== undefined && { TEPUI_FRAMEWORK_NAME: frameworkName, MESOS_FRAMEWORK_ID: frameworkName }),
+    ...(task.spec.index !== undefined && { TEPUI_TASK_INDEX: String(task.spec.index) }),
+    MESOS_TASK_ID: name,
+    MESOS_SANDBOX: sandbox,
+    MESOS_DIRECTORY: sandbox,
+    MESOS_AGENT_ID: agent.agentId,
+    MESOS_SLAVE_ID: agent.agentId,
+    MESOS_CONTAINER_ID: input.containerId,
+    MESOS_ALLOCATION_ROLE: task.spec.role ?? '*',
+    HOST: agent.hostname,
+    ...portVariables(task, input.container),
+    ...input.resolved,
+  };
+}
+
+/** PORT, PORT0, PORT1 ..., PORTS and PORT_<NAME>, as Marathon sets them: the host's ports in the order the container declares them. */
+function portVariables(task: Task, container: TaskContainer): Record<string, string> {
+  const bound = (task.spec.binding?.hostPorts ?? []).filter(
+    (port) => port.container === undefined || port.container === container.name,
+  );
+  const ports = bound.map((port) => ({ name: port.name, number: String(port.hostPort) }));
+  if (ports.length === 0) return {};
+  const variables: Record<string, string> = {
+    PORT: ports[0]!.number,
+    PORTS: ports.map((port) => port.number).join(','),
+  };
+  for (const [index, port] of ports.entries()) {
+    variables[`PORT${index}`] = port.number;
+    if (port.name) variables[`PORT_${port.name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`] = port.number;
+  }
+  return variables;
+}

@@ -1,0 +1,93 @@
+/**
+ * Sandboxes: one directory per run, `<root>/<namespace>/<task>/runs/<containerId>`, with a link `latest` beside them. Only the run's own
+ * directory belongs to the task's user, so a task cannot replace any part of the path to it.
+ */
+import { chmod, chown, mkdir, readdir, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export interface SandboxKey {
+  namespace: string;
+  task: string;
+  containerId: string;
+}
+
+/** Where the sandbox of a run is. Throws when a name could leave the root. */
+export function sandboxPath(root: string, key: SandboxKey): string {
+  return join(taskPath(root, key), 'runs', segment(key.containerId));
+}
+
+/** Makes the sandbox (an existing one is accepted) and points `latest` to it. */
+export async function createSandbox(
+  root: string,
+  key: SandboxKey,
+  owner: { uid: number; gid: number },
+): Promise<string> {
+  const path = sandboxPath(root, key);
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  await Promise.all([own(path, owner), pointLatest(root, key)]);
+  return path;
+}
+
+/** Removes the run and what of the path to it is then empty. Idempotent. */
+export async function removeSandbox(root: string, key: SandboxKey): Promise<void> {
+  const base = taskPath(root, key);
+  await rm(sandboxPath(root, key), { recursive: true, force: true, maxRetries: 2 });
+  const latest = join(base, 'latest');
+  const target = await readlink(latest).catch(() => undefined);
+  if (target === join('runs', key.containerId)) await rm(latest, { force: true });
+  for (const directory of [join(base, 'runs'), base, join(root, key.namespace)]) {
+    if (!(await removeIfEmpty(directory))) return;
+  }
+}
+
+/** Every run that has a directory, for finding those that no record knows. */
+export async function listSandboxes(root: string): Promise<SandboxKey[]> {
+  const found: SandboxKey[] = [];
+  for (const namespace of await names(root)) {
+    for (const task of await names(join(root, namespace))) {
+      for (const containerId of await names(join(root, namespace, task, 'runs')))
+        found.push({ namespace, task, containerId });
+    }
+  }
+  return found;
+}
+
+async function own(path: string, { uid, gid }: { uid: number; gid: number }): Promise<void> {
+  await chown(path, uid, gid);
+  await chmod(path, 0o750);
+}
+
+async function pointLatest(root: string, key: SandboxKey): Promise<void> {
+  const latest = join(taskPath(root, key), 'latest');
+  const target = join('runs', key.containerId);
+  try {
+    await symlink(target, latest);
+  } catch {
+    // There is one of an earlier run: put the new one in its place in one step.
+    const temporary = `${latest}.${key.containerId}`;
+    await rm(temporary, { force: true });
+    await symlink(target, temporary);
+    await rename(temporary, latest);
+  }
+}
+
+function removeIfEmpty(directory: string): Promise<boolean> {
+  return rmdir(directory).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function names(directory: string): Promise<string[]> {
+  return readdir(directory).catch(() => []);
+}
+
+function taskPath(root: string, key: SandboxKey): string {
+  return join(root, segment(key.namespace), segment(key.task));
+}
+
+function segment(name: string): string {
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name))
+    throw new Error(`"${name}" cannot be part of a sandbox path`);
+  return name;
+}

@@ -1,0 +1,100 @@
+/** What of a Task this agent does not do. A declared field that is not honoured is refused by name, never ignored. Pure. */
+import { normalize } from 'node:path';
+import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
+import { signalNumber } from './outcome.ts';
+
+/** What the operator of this machine allows: Agent.spec.isolation. */
+export interface TaskPolicy {
+  allowPrivileged: boolean;
+  allowHostNamespaces: boolean;
+  allowedHostPaths: string[];
+  allowedDevices: string[];
+}
+
+/** Problems as `field: reason`; empty when the agent can do its part. The containerizer is asked for its own. */
+export function taskProblems(task: Task, policy: TaskPolicy): string[] {
+  const { spec } = task;
+  const problems: string[] = [];
+  const refuse = (present: boolean, field: string, reason = 'is not implemented yet'): void => {
+    if (present) problems.push(`${field}: ${reason}`);
+  };
+  const restarts = spec.restartPolicy?.condition ?? 'Never';
+  refuse(
+    restarts !== 'Never',
+    'spec.restartPolicy.condition',
+    `"${restarts}" is not implemented yet; let a Framework replace the task`,
+  );
+  const containers = spec.containers ?? [];
+  refuse(containers.length === 0, 'spec.containers', 'needs one container');
+  for (const [index, volume] of (spec.volumes ?? []).entries()) {
+    const isParent = volume.sandboxPath?.type === 'Parent';
+    refuse(
+      isParent,
+      `spec.volumes[${index}].sandboxPath.type`,
+      '"Parent" needs a task group, which is not implemented yet',
+    );
+  }
+  for (const [index, volume] of (spec.volumes ?? []).entries()) {
+    const path = volume.hostPath?.path;
+    const forbidden = path !== undefined && !policy.allowedHostPaths.some((allowed) => isBelow(path, allowed));
+    refuse(
+      forbidden,
+      `spec.volumes[${index}].hostPath.path`,
+      `this agent does not allow ${path} (Agent spec.isolation.allowedHostPaths)`,
+    );
+  }
+  for (const [index, container] of containers.entries()) {
+    problems.push(...containerProblems(container, `spec.containers[${index}]`, task));
+    problems.push(...policyProblems(container, `spec.containers[${index}]`, policy));
+  }
+  return problems;
+}
+
+function containerProblems(container: TaskContainer, path: string, task: Task): string[] {
+  const problems: string[] = [];
+  for (const field of ['healthCheck', 'readinessCheck', 'check'] as const) {
+    if (container[field] !== undefined) problems.push(`${path}.${field}: is not implemented yet`);
+  }
+  if ((container.uris?.length ?? 0) > 0) problems.push(`${path}.uris: is not implemented yet`);
+  if (container.stopSignal !== undefined && signalNumber(container.stopSignal) === undefined) {
+    problems.push(`${path}.stopSignal: "${container.stopSignal}" is no signal`);
+  }
+  const names = new Set((task.spec.volumes ?? []).map((volume) => volume.name));
+  for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
+    if (!names.has(mount.name))
+      problems.push(`${path}.volumeMounts[${index}].name: spec.volumes has no "${mount.name}"`);
+    if (mount.mountPath.split('/').includes('..'))
+      problems.push(`${path}.volumeMounts[${index}].mountPath: must not contain ".."`);
+    if (mount.subPath !== undefined && (mount.subPath.startsWith('/') || mount.subPath.split('/').includes('..'))) {
+      problems.push(`${path}.volumeMounts[${index}].subPath: must be relative and without ".."`);
+    }
+  }
+  return problems;
+}
+
+function policyProblems(container: TaskContainer, path: string, policy: TaskPolicy): string[] {
+  const problems: string[] = [];
+  if (container.security?.privileged && !policy.allowPrivileged) {
+    problems.push(`${path}.security.privileged: this agent does not allow it (Agent spec.isolation.allowPrivileged)`);
+  }
+  for (const kind of ['pid', 'ipc'] as const) {
+    if (container.namespaces?.[kind] !== 'Host' || policy.allowHostNamespaces) continue;
+    problems.push(
+      `${path}.namespaces.${kind}: this agent does not allow "Host" (Agent spec.isolation.allowHostNamespaces)`,
+    );
+  }
+  for (const [index, device] of (container.devices ?? []).entries()) {
+    if (device.path === undefined || policy.allowedDevices.includes(device.path)) continue;
+    problems.push(
+      `${path}.devices[${index}].path: this agent does not allow ${device.path} (Agent spec.isolation.allowedDevices)`,
+    );
+  }
+  return problems;
+}
+
+/** Whether the path is the directory or below it, by its text: the mount itself is refused where a link leads elsewhere. */
+function isBelow(path: string, directory: string): boolean {
+  const root = normalize(directory).replace(/\/$/, '');
+  const normal = normalize(path);
+  return normal === root || normal.startsWith(`${root}/`);
+}

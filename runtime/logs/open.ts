@@ -1,0 +1,40 @@
+/**
+ * Opens a file of a sandbox for reading. The sandbox belongs to the task's user, the reader is root: a link must not lead it to other files,
+ * and a pipe must not hang it.
+ */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+
+export type LogFile = 'stdout' | 'stderr';
+
+export interface OpenLog {
+  handle: FileHandle;
+  inode: bigint;
+  size: number;
+  modifiedMs: number;
+}
+
+/** undefined when there is no such regular file. `index` 0 is the current file, 1 the youngest rotated one. */
+export async function openLogFile(sandbox: string, file: LogFile, index: number): Promise<OpenLog | undefined> {
+  const path = join(sandbox, index === 0 ? file : `${file}.${index}`);
+  let handle: FileHandle;
+  try {
+    handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    // ELOOP: a link; ENXIO: a pipe or socket. To the reader they are no log.
+    if (['ENOENT', 'ELOOP', 'ENXIO', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+    throw error;
+  }
+  try {
+    const status = await handle.stat({ bigint: true });
+    if (status.isFile()) {
+      return { handle, inode: status.ino, size: Number(status.size), modifiedMs: Number(status.mtimeMs) };
+    }
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+  await handle.close();
+  return undefined;
+}
