@@ -57,10 +57,10 @@ const certificateCheckMs = 12 * 3600_000;
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { dataDir, logger, address = '127.0.0.1' } = options;
   const directories = openDataDirectory(dataDir);
-  const identity = ensureServerIdentity(directories.auth, address);
+  const identity = await ensureServerIdentity(directories.auth, address);
   const kubeconfigPath = join(dataDir, 'kubeconfig');
   const token = ensureAdminToken(kubeconfigPath, directories.auth);
-  const authenticator = createAuthenticator(directories.auth);
+  const authenticator = createAuthenticator(directories.auth, logger);
   let store: Store | undefined;
   const watches = new OpenWatches();
   const metrics = createMetrics({
@@ -106,7 +106,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   ensureKubeconfig(kubeconfigPath, { url, ca: identity.ca, token });
   const stopBackground = new AbortController();
   createGarbageCollector({ storage, registry, logger }).start(stopBackground.signal);
-  const renewal = setInterval(() => renewCertificate(directories.auth, address, listener, logger), certificateCheckMs);
+  const renewal = setInterval(
+    () => void renewCertificate(directories.auth, address, listener, logger),
+    certificateCheckMs,
+  );
   renewal.unref();
   logger.info({ url, dataDir }, 'API server started');
 
@@ -199,9 +202,9 @@ function healthChecks(store: Store, isClosing: () => boolean): HealthChecks {
   return { live: [ping], ready: [ping, storeCheck, shutdown] };
 }
 
-function renewCertificate(directory: string, address: string, listener: Listener, logger: Logger): void {
+async function renewCertificate(directory: string, address: string, listener: Listener, logger: Logger): Promise<void> {
   try {
-    const identity = ensureServerIdentity(directory, address);
+    const identity = await ensureServerIdentity(directory, address);
     listener.setTls(identity);
   } catch (err) {
     logger.error({ err }, 'certificate could not be renewed');

@@ -1,6 +1,7 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Logger } from 'pino';
 import type { UserInfo } from '../resources/definition.ts';
 import { writeSecretFile } from './atomic-file.ts';
 
@@ -16,6 +17,9 @@ export interface Authenticator {
   userOf(token: string): UserInfo | undefined;
 }
 
+/** Mode bits: group and others may read or write. */
+const othersMayUse = 0o066;
+
 interface KnownToken {
   hash: Buffer;
   user: UserInfo;
@@ -24,12 +28,13 @@ interface KnownToken {
 /**
  * Knows the administrator's token (only its hash is kept, in admin-token.sha256) and those of `tokens.csv` beside it, which may be edited
  * while the server runs. Its lines are `token,user,uid,"group1,group2"`, as for the genuine server; a token may be written `sha256:<hex>`.
+ * A file that others than its owner may read or write counts as empty.
  */
-export function createAuthenticator(directory: string): Authenticator {
+export function createAuthenticator(directory: string, logger: Pick<Logger, 'error'>): Authenticator {
   const hashPath = join(directory, 'admin-token.sha256');
   const tokensPath = join(directory, 'tokens.csv');
   let admins = readAdminHash(hashPath);
-  let users = readTokenFile(tokensPath);
+  let users = readTokenFile(tokensPath, logger);
   let readAt = Date.now();
 
   const find = (hash: Buffer): UserInfo | undefined => {
@@ -45,7 +50,7 @@ export function createAuthenticator(directory: string): Authenticator {
       if (admins.length === 0 || Date.now() - readAt >= 1000) {
         readAt = Date.now();
         admins = readAdminHash(hashPath);
-        if (modifiedMs(tokensPath) !== users.modifiedMs) users = readTokenFile(tokensPath);
+        if (changedMs(tokensPath) !== users.changedMs) users = readTokenFile(tokensPath, logger);
       }
       return find(hash);
     },
@@ -72,14 +77,23 @@ function readAdminHash(path: string): KnownToken[] {
   return hash.length === 32 ? [{ hash, user: admin }] : [];
 }
 
-function readTokenFile(path: string): { tokens: KnownToken[]; modifiedMs: number } {
-  if (!existsSync(path)) return { tokens: [], modifiedMs: 0 };
+function readTokenFile(path: string, logger: Pick<Logger, 'error'>): { tokens: KnownToken[]; changedMs: number } {
+  const file = statSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return { tokens: [], changedMs: 0 };
   const tokens: KnownToken[] = [];
-  for (const line of readFileSync(path, 'utf8').split('\n')) {
-    const known = parseLine(line.trim());
-    if (known) tokens.push(known);
+  if (file.mode & othersMayUse) {
+    const mode = (file.mode & 0o777).toString(8).padStart(4, '0');
+    logger.error(
+      { path, mode },
+      'the token file is ignored: others than its owner may read or write it; run chmod 600 on it, and replace tokens that may be known',
+    );
+  } else {
+    for (const line of readFileSync(path, 'utf8').split('\n')) {
+      const known = parseLine(line.trim());
+      if (known) tokens.push(known);
+    }
   }
-  return { tokens, modifiedMs: modifiedMs(path) };
+  return { tokens, changedMs: file.ctimeMs };
 }
 
 /** Undefined for comments, and for lines that are not of the form: one bad line must not lock everybody out. */
@@ -98,8 +112,9 @@ function splitCsv(line: string): string[] {
   return fields.map((field) => (field.startsWith('"') ? field.slice(1, -1).replaceAll('""', '"') : field).trim());
 }
 
-function modifiedMs(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+/** Of the content, or of who may read it. */
+function changedMs(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0;
 }
 
 function hashOf(token: string): Buffer {

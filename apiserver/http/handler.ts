@@ -168,27 +168,9 @@ async function send(
   response: ServerResponse,
   result: Answer,
 ): Promise<void> {
-  // What is left of a body that was not read is thrown away; a client that still sends much of it is cut off after the answer.
-  if (!request.complete && result.status >= 400) discardRest(request, response);
-  if (parts.isClosing()) response.setHeader('Connection', 'close');
+  // The next request would stand behind the rest of a body that nobody reads.
+  if (parts.isClosing() || !request.complete) response.setHeader('Connection', 'close');
   await sendAnswer(request, response, result);
-}
-
-const maxDiscardedBytes = 64 * 1024 * 1024;
-const discardMs = 10_000;
-
-/** An answer reaches a client that is still sending only if its bytes go on being read. */
-function discardRest(request: IncomingMessage, response: ServerResponse): void {
-  response.setHeader('Connection', 'close');
-  let discarded = 0;
-  const timer = setTimeout(() => request.destroy(), discardMs);
-  request.on('data', (chunk: Buffer) => {
-    discarded += chunk.length;
-    if (discarded > maxDiscardedBytes) request.destroy();
-  });
-  request.on('close', () => clearTimeout(timer));
-  request.on('error', () => {});
-  request.resume();
 }
 
 /** A RangeError is a value too deep for recursion; everything else unknown is a fault of ours, and its text is not for the client. */

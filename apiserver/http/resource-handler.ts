@@ -5,21 +5,20 @@ import { deleteObject } from '../resources/delete.ts';
 import { listObjects } from '../resources/list.ts';
 import { checkObject } from '../resources/object-shape.ts';
 import { applyPatchType, patchObject } from '../resources/patch.ts';
-import { fromScale, toScale } from '../resources/scale.ts';
+import { toScale, updateScale } from '../resources/scale.ts';
 import { type ObjectRef, storageKeyOf } from '../resources/storage.ts';
 import { updateObject } from '../resources/update.ts';
-import { strictDecodingError } from '../schema/admit.ts';
-import { duplicateFields } from '../schema/duplicate-fields.ts';
 import { parseFieldSelector, selectedName } from '../selectors/fields.ts';
 import { parseLabelSelector } from '../selectors/labels.ts';
 import type { Entry } from '../store/entry.ts';
 import type { IncludeObject } from '../table/table.ts';
 import { encodeObject } from '../watch/representation.ts';
 import type { Selection } from '../watch/selection.ts';
-import { mediaType, parseBody, parsePatch, readBody } from './body.ts';
+import { mediaType, parseBody, readBody } from './body.ts';
 import { ApiError, notFound } from './errors.ts';
 import { listAnswer } from './list-answer.ts';
 import { negotiate, type ResponseForm, representationOf } from './negotiation.ts';
+import { objectBodyOf, patchBodyOf } from './object-body.ts';
 import { booleanOf, deleteOptionsOf, limitOf, writeOptionsOf } from './query.ts';
 import type { ResourceRequest } from './resource-request.ts';
 import { type Answer, jsonAnswer } from './respond.ts';
@@ -113,11 +112,7 @@ async function update(context: ResourceContext, request: ResourceRequest, form: 
   const { body, warnings: duplicates } = await objectBodyOf(request);
   const options = writeOptionsOf(request.query, subresource, request.http.headers['user-agent']);
   if (subresource === 'scale') {
-    const existing = context.store.head(entryKey(definition, ref));
-    if (existing === undefined) throw notFound(definition, ref.name);
-    const object = fromScale(definition, viewOf(definition, existing), body);
-    const { subresource: _, ...rest } = options;
-    const { entry } = await updateObject(context, definition, ref, object, rest);
+    const { entry } = await updateScale(context, definition, ref, body, options);
     return jsonAnswer(200, toScale(definition, viewOf(definition, entry)), { media: form.media });
   }
   // Only built-in kinds have strategic merge keys; they also take an update without a version.
@@ -129,7 +124,7 @@ async function update(context: ResourceContext, request: ResourceRequest, form: 
 async function patch(context: ResourceContext, request: ResourceRequest, form: ResponseForm): Promise<Answer> {
   const { definition, subresource } = request.route;
   const contentType = mediaType(request.http.headers['content-type']);
-  const body = parsePatch(await readBody(request.http), contentType);
+  const { body, warnings: duplicates } = await patchBodyOf(request);
   const written = await patchObject(context, definition, refOf(request), body, {
     // An apply must name its manager itself.
     ...writeOptionsOf(
@@ -144,7 +139,7 @@ async function patch(context: ResourceContext, request: ResourceRequest, form: R
     return jsonAnswer(200, toScale(definition, viewOf(definition, written.entry)), { media: form.media });
   }
   const status = written.created ? 201 : 200;
-  return { ...objectAnswer(request, written.entry, form), status, warnings: written.warnings };
+  return { ...objectAnswer(request, written.entry, form), status, warnings: [...duplicates, ...written.warnings] };
 }
 
 async function remove(context: ResourceContext, request: ResourceRequest, form: ResponseForm): Promise<Answer> {
@@ -197,20 +192,6 @@ function objectAnswer(request: ResourceRequest, entry: Entry, form: ResponseForm
 
 function refOf({ route }: ResourceRequest): ObjectRef {
   return { name: route.name ?? '', ...(route.namespace !== undefined && { namespace: route.namespace }) };
-}
-
-/** The body of a create or update, with what is to be told about fields that it has twice. */
-async function objectBodyOf(request: ResourceRequest): Promise<{ body: unknown; warnings: string[] }> {
-  const raw = await readBody(request.http);
-  const contentType = request.http.headers['content-type'];
-  const body = parseBody(raw, contentType);
-  const { fieldValidation } = writeOptionsOf(request.query, undefined);
-  const type = mediaType(contentType);
-  // Only JSON lets them pass: the YAML parser refuses them.
-  if (fieldValidation === 'Ignore' || (type !== 'application/json' && type !== '')) return { body, warnings: [] };
-  const texts = duplicateFields(raw.toString(), body).map((path) => `duplicate field "${path}"`);
-  if (texts.length > 0 && fieldValidation === 'Strict') throw strictDecodingError(request.route.definition, texts);
-  return { body, warnings: texts };
 }
 
 async function optionalBodyOf(request: ResourceRequest): Promise<unknown> {

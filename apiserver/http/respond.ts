@@ -34,7 +34,36 @@ export async function sendAnswer(request: IncomingMessage, response: ServerRespo
   if (response.destroyed) return;
   headers['Content-Length'] = String(length);
   response.writeHead(answer.status, headers);
-  response.end(pieces.length === 1 ? pieces[0] : Buffer.concat(pieces));
+  const body = pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+  if (request.complete) {
+    response.end(body);
+    return;
+  }
+  response.write(body);
+  await discardRest(request);
+  response.end();
+}
+
+/** How much more a client may send after it was refused, and for how long, before it is cut off. */
+const maxDiscardedBytes = 64 * 1024 * 1024;
+const discardMs = 10_000;
+
+/**
+ * Reads on until the client has sent all or hangs up. The answer is under way already; closing now, with bytes unread, would make the
+ * kernel reset the connection, and the client would lose the answer.
+ */
+function discardRest(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => {
+    let discarded = 0;
+    const timer = setTimeout(resolve, discardMs);
+    request.on('data', (chunk: Buffer) => {
+      discarded += chunk.length;
+      if (discarded > maxDiscardedBytes) resolve();
+    });
+    for (const event of ['end', 'error', 'close']) request.on(event, () => resolve());
+    request.on('close', () => clearTimeout(timer));
+    request.resume();
+  });
 }
 
 export function jsonAnswer(status: number, value: unknown, more: Partial<Answer> = {}): Answer {

@@ -29,6 +29,21 @@ export function viewOf(definition: ResourceDefinition, entry: Entry): Kubernetes
   return definition.storage ? definition.storage.fromStored(entry.object) : entry.object;
 }
 
+/**
+ * Runs a verb, whose check and write are its first synchronous step, and answers no sooner than the heads it was judged by are durable: whoever
+ * is refused (conflict, exists, not found) or told that nothing changes, and reads again, sees at least that. If a head could not be
+ * written the answer is that failure.
+ */
+export async function onHeads<T>(context: ResourceContext, keys: EntryKey[], verb: () => Promise<T>): Promise<T> {
+  const pending = keys.map((key) => context.store.pending(key)).filter((written) => written !== undefined);
+  if (pending.length === 0) return verb();
+  try {
+    return await verb();
+  } finally {
+    await Promise.all(pending);
+  }
+}
+
 /** Stores the object, or (dry run) only shows what would be stored. Must be called in the same synchronous step as the checks before it. */
 export async function putObject(
   context: ResourceContext,

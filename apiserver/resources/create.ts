@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { alreadyExists, badRequest } from '../http/errors.ts';
-import { entryKey, putObject, type ResourceContext, type Written } from './context.ts';
+import { entryKey, onHeads, putObject, type ResourceContext, type Written } from './context.ts';
 import type { KubernetesObject, ResourceDefinition } from './definition.ts';
 import { cleanMetadata, validateMetadata } from './metadata.ts';
 import { generateName } from './names.ts';
-import { isNamespaceDefinition, prepareNamespace, requireNamespace } from './namespaces.ts';
+import { isNamespaceDefinition, namespaceKeys, prepareNamespace, requireNamespace } from './namespaces.ts';
 import { checkObject } from './object-shape.ts';
+import { checkReplicas } from './replicas.ts';
 import type { WriteOptions } from './storage.ts';
 
 /** A generated name that is taken is replaced; with five random characters this hardly ever happens twice. */
@@ -20,6 +21,18 @@ export async function createObject(
   options: WriteOptions = {},
 ): Promise<Written> {
   const given = checkObject(definition, namespace, body);
+  const ref = { name: given.metadata.name, ...(namespace !== undefined && { namespace }) };
+  const keys = [entryKey(definition, ref), ...namespaceKeys(context, definition, namespace)];
+  return onHeads(context, keys, () => createChecked(context, definition, namespace, given, options));
+}
+
+async function createChecked(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  namespace: string | undefined,
+  given: KubernetesObject,
+  options: WriteOptions,
+): Promise<Written> {
   if (given.metadata.resourceVersion) throw badRequest('resourceVersion should not be set on objects to be created');
   const fieldValidation = options.fieldValidation ?? 'Ignore';
   const { metadata: clean, warnings } = cleanMetadata(definition, given.metadata, fieldValidation);
@@ -34,6 +47,7 @@ export async function createObject(
   const prepared = isNamespaceDefinition(definition) ? prepareNamespace(bare) : bare;
   if (context.store.head(entryKey(definition, metadata))) throw alreadyExists(definition, metadata.name);
   const admitted = definition.admit(prepared, { operation: 'create', fieldValidation });
+  checkReplicas(definition, admitted.object);
   const entry = await putObject(context, definition, admitted.object, options.dryRun ?? false);
   return { entry, warnings: [...warnings, ...admitted.warnings] };
 }

@@ -1,6 +1,6 @@
 import { conflict, notFound } from '../http/errors.ts';
 import type { Entry } from '../store/entry.ts';
-import { entryKey, putObject, type ResourceContext, removeObject, viewOf } from './context.ts';
+import { entryKey, onHeads, putObject, type ResourceContext, removeObject, viewOf } from './context.ts';
 import { apiTime } from './create.ts';
 import type { KubernetesObject, ResourceDefinition } from './definition.ts';
 import { isNamespaceDefinition, markNamespaceTerminating, refuseSystemNamespace } from './namespaces.ts';
@@ -17,11 +17,20 @@ export interface Deleted {
 }
 
 /** Deletes an object at once, or marks it as deleting if finalizers hold it. */
-export async function deleteObject(
+export function deleteObject(
   context: ResourceContext,
   definition: ResourceDefinition,
   ref: ObjectRef,
   options: DeleteOptions = {},
+): Promise<Deleted> {
+  return onHeads(context, [entryKey(definition, ref)], () => removeOrMark(context, definition, ref, options));
+}
+
+async function removeOrMark(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  ref: ObjectRef,
+  options: DeleteOptions,
 ): Promise<Deleted> {
   const before = context.store.head(entryKey(definition, ref));
   if (before === undefined) throw notFound(definition, ref.name);

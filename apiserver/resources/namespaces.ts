@@ -1,4 +1,5 @@
 import { ApiError, forbidden, notFound } from '../http/errors.ts';
+import type { EntryKey } from '../store/entry.ts';
 import { entryKey, type ResourceContext } from './context.ts';
 import type { KubernetesObject, ResourceDefinition } from './definition.ts';
 
@@ -37,6 +38,16 @@ export function refuseSystemNamespace(definition: ResourceDefinition, name: stri
   if ((systemNamespaces as readonly string[]).includes(name)) {
     throw forbidden(definition, name, 'this namespace may not be deleted');
   }
+}
+
+/** Where the namespace is that a new object needs: it is judged by that too. */
+export function namespaceKeys(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  name: string | undefined,
+): EntryKey[] {
+  const namespaces = definition.namespaced && name ? context.registry.find('', 'v1', 'namespaces') : undefined;
+  return namespaces && name ? [entryKey(namespaces, { name })] : [];
 }
 
 /** New content needs a namespace that exists and is not on its way out. */

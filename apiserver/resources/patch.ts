@@ -1,10 +1,10 @@
 import { applyPatch } from '../apply/patch.ts';
 import { notFound } from '../http/errors.ts';
-import { entryKey, type ResourceContext, viewOf, type Written } from './context.ts';
+import { entryKey, onHeads, type ResourceContext, viewOf, type Written } from './context.ts';
 import { createObject } from './create.ts';
 import type { ResourceDefinition } from './definition.ts';
 import { checkObject } from './object-shape.ts';
-import { fromScale, toScale } from './scale.ts';
+import { toScale, updateScale } from './scale.ts';
 import type { ObjectRef, WriteOptions } from './storage.ts';
 import { updateObject } from './update.ts';
 
@@ -17,7 +17,17 @@ export interface PatchOptions extends WriteOptions {
 export const applyPatchType = 'application/apply-patch+yaml';
 
 /** Patches an object or a subresource of it. `created` is true when server-side apply made the object. */
-export async function patchObject(
+export function patchObject(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  ref: ObjectRef,
+  patch: unknown,
+  options: PatchOptions,
+): Promise<Written & { created: boolean }> {
+  return onHeads(context, [entryKey(definition, ref)], () => patchHead(context, definition, ref, patch, options));
+}
+
+async function patchHead(
   context: ResourceContext,
   definition: ResourceDefinition,
   ref: ObjectRef,
@@ -43,9 +53,7 @@ export async function patchObject(
   }
   if (options.subresource === 'scale') {
     const scale = applyPatch({ ...inputs, existing: toScale(definition, existing) });
-    const { subresource: _, ...rest } = options;
-    const written = await updateObject(context, definition, ref, fromScale(definition, existing, scale), rest);
-    return { ...written, created: false };
+    return { ...(await updateScale(context, definition, ref, scale, options)), created: false };
   }
   const patched = applyPatch({ ...inputs, existing });
   const written = await updateObject(context, definition, ref, patched, { ...options, fieldsTracked: isApply });

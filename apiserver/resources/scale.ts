@@ -1,5 +1,9 @@
 import { badRequest, notFound } from '../http/errors.ts';
+import { entryKey, onHeads, type ResourceContext, viewOf, type Written } from './context.ts';
 import type { KubernetesObject, ResourceDefinition, ScaleSubresource } from './definition.ts';
+import { pathOf, readPath } from './replicas.ts';
+import type { ObjectRef, WriteOptions } from './storage.ts';
+import { updateObject } from './update.ts';
 
 type Fields = Record<string, unknown>;
 
@@ -7,7 +11,7 @@ type Fields = Record<string, unknown>;
 export function toScale(definition: ResourceDefinition, object: KubernetesObject): KubernetesObject {
   const scale = scaleOf(definition, object.metadata.name);
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
-  const selector = scale.labelSelectorPath ? read(object, scale.labelSelectorPath) : undefined;
+  const selector = scale.labelSelectorPath ? readPath(object, scale.labelSelectorPath) : undefined;
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -18,21 +22,37 @@ export function toScale(definition: ResourceDefinition, object: KubernetesObject
       resourceVersion,
       creationTimestamp,
     } as KubernetesObject['metadata'],
-    spec: { replicas: Number(read(object, scale.specReplicasPath) ?? 0) },
+    spec: { replicas: Number(readPath(object, scale.specReplicasPath) ?? 0) },
     status: {
-      replicas: Number(read(object, scale.statusReplicasPath) ?? 0),
+      replicas: Number(readPath(object, scale.statusReplicasPath) ?? 0),
       ...(typeof selector === 'string' && selector !== '' && { selector }),
     },
   };
 }
 
-/** The object with the replicas (and, for the conflict check, the version) of a Scale. */
-export function fromScale(definition: ResourceDefinition, object: KubernetesObject, body: unknown): KubernetesObject {
+/** Writes the replicas (and, for the conflict check, the version) of a Scale into the object it belongs to. */
+export function updateScale(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  ref: ObjectRef,
+  body: unknown,
+  options: WriteOptions,
+): Promise<Written> {
+  const key = entryKey(definition, ref);
+  return onHeads(context, [key], async () => {
+    const existing = context.store.head(key);
+    if (existing === undefined) throw notFound(definition, ref.name);
+    const { subresource: _, ...rest } = options;
+    return updateObject(context, definition, ref, fromScale(definition, viewOf(definition, existing), body), rest);
+  });
+}
+
+function fromScale(definition: ResourceDefinition, object: KubernetesObject, body: unknown): KubernetesObject {
   const scale = scaleOf(definition, object.metadata.name);
   const given = body as { metadata?: Fields; spec?: Fields } | null;
   const replicas = given?.spec?.replicas ?? 0;
-  if (typeof replicas !== 'number' || !Number.isInteger(replicas) || replicas < 0) {
-    throw badRequest(`spec.replicas: Invalid value: ${JSON.stringify(replicas)}: must be an integer not below 0`);
+  if (typeof replicas !== 'number' || !Number.isInteger(replicas)) {
+    throw badRequest(`spec.replicas: Invalid value: ${JSON.stringify(replicas)}: must be an integer`);
   }
   const { resourceVersion: _, ...metadata } = object.metadata;
   const { resourceVersion, uid } = given?.metadata ?? {};
@@ -44,14 +64,6 @@ export function fromScale(definition: ResourceDefinition, object: KubernetesObje
 function scaleOf(definition: ResourceDefinition, name: string): ScaleSubresource {
   if (definition.scale === undefined) throw notFound(definition, name);
   return definition.scale;
-}
-
-function pathOf(path: string): string[] {
-  return path.split('.').filter((part) => part !== '');
-}
-
-function read(object: unknown, path: string): unknown {
-  return pathOf(path).reduce<unknown>((value, part) => (value as Fields | undefined | null)?.[part], object);
 }
 
 function write(value: unknown, [first, ...rest]: string[], leaf: unknown): unknown {

@@ -1,11 +1,12 @@
 import { trackUpdate } from '../apply/server-side/track-update.ts';
 import { ApiError, conflict, type FieldCause, invalid, notFound } from '../http/errors.ts';
-import { entryKey, putObject, type ResourceContext, removeObject, viewOf, type Written } from './context.ts';
+import { entryKey, onHeads, putObject, type ResourceContext, removeObject, viewOf, type Written } from './context.ts';
 import type { KubernetesObject, ObjectMeta, ResourceDefinition } from './definition.ts';
 import { fieldsEqual, jsonEqual } from './equal.ts';
 import { cleanMetadata, validateMetadata, validateMetadataUpdate } from './metadata.ts';
 import { isNamespaceDefinition, namespaceFinalizers } from './namespaces.ts';
 import { checkObject } from './object-shape.ts';
+import { checkReplicas } from './replicas.ts';
 import type { ObjectRef, WriteOptions } from './storage.ts';
 
 export interface UpdateOptions extends WriteOptions {
@@ -16,12 +17,22 @@ export interface UpdateOptions extends WriteOptions {
 }
 
 /** Replaces an object, or the part of it that the subresource stands for. */
-export async function updateObject(
+export function updateObject(
   context: ResourceContext,
   definition: ResourceDefinition,
   ref: ObjectRef,
   body: unknown,
   options: UpdateOptions = {},
+): Promise<Written> {
+  return onHeads(context, [entryKey(definition, ref)], () => replace(context, definition, ref, body, options));
+}
+
+async function replace(
+  context: ResourceContext,
+  definition: ResourceDefinition,
+  ref: ObjectRef,
+  body: unknown,
+  options: UpdateOptions,
 ): Promise<Written> {
   const given = checkObject(definition, ref.namespace, body, ref.name);
   const before = context.store.head(entryKey(definition, ref));
@@ -44,6 +55,7 @@ export async function updateObject(
 
   const operation = options.subresource === 'status' ? 'updateStatus' : 'update';
   const admitted = definition.admit(merged, { operation, existing, fieldValidation });
+  checkReplicas(definition, admitted.object);
   const warnings = [...cleaned.warnings, ...admitted.warnings];
   const updated = withGeneration(definition, admitted.object, existing);
   const { fieldManager, subresource } = options;

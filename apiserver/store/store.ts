@@ -50,7 +50,8 @@ export class Store {
   readonly #collections: Map<string, Collection>;
   readonly #options: StoreOptions;
   readonly #now: () => number;
-  readonly #heads = new Map<string, Entry>();
+  /** Only of objects whose newest version is not durable yet. */
+  readonly #heads = new Map<string, { entry: Entry; written: Promise<Entry> }>();
   readonly #listeners = new Set<(entries: Entry[]) => void>();
   readonly history: History;
   #queue: QueuedWrite[] = [];
@@ -103,9 +104,14 @@ export class Store {
 
   /** The newest version, also one that is not durable yet: what a write must be checked against. */
   head(key: EntryKey): Entry | undefined {
-    const pending = this.#heads.get(headPath(key));
+    const pending = this.#heads.get(headPath(key))?.entry;
     if (pending !== undefined) return pending.deleted ? undefined : pending;
     return this.get(key);
+  }
+
+  /** Resolves when what `head` shows now is durable, rejects when it could not be written; undefined if it is durable already. */
+  pending(key: EntryKey): Promise<Entry> | undefined {
+    return this.#heads.get(headPath(key))?.written;
   }
 
   /** Stores the object (which the store then owns and freezes) under the next revision. */
@@ -137,8 +143,7 @@ export class Store {
     const text = JSON.stringify(object);
     const version = { revision, deleted, timeMs: this.#now(), encoded: encode(text), object: deepFreeze(object) };
     const entry = new Entry(key, previous ? { ...version, previous } : version);
-    this.#heads.set(headPath(key), entry);
-    return new Promise((resolve, reject) => {
+    const written = new Promise<Entry>((resolve, reject) => {
       this.#queue.push({ entry, text, resolve, reject });
       if (!this.#writing) {
         this.#writing = true;
@@ -146,6 +151,8 @@ export class Store {
         setImmediate(() => void this.#drain());
       }
     });
+    this.#heads.set(headPath(key), { entry, written });
+    return written;
   }
 
   async #drain(): Promise<void> {
@@ -184,7 +191,7 @@ export class Store {
       this.collection(entry.storage).apply(entry);
       this.history.push(entry);
       const path = headPath(entry);
-      if (this.#heads.get(path) === entry) this.#heads.delete(path);
+      if (this.#heads.get(path)?.entry === entry) this.#heads.delete(path);
     }
     this.#committedRevision = entries[entries.length - 1]!.revision;
     for (const listener of this.#listeners) listener(entries);

@@ -1,6 +1,6 @@
 import type { Command } from 'commander';
-import { EXIT_CODES } from './exit-codes.ts';
-import { createProgram } from './program.ts';
+import { EXIT_CODES } from '../exit-codes.ts';
+import { createProgram } from '../program.ts';
 
 /** docs/reference/cli.md, made from the command tree. `npm run generate` writes it; a test fails when it has drifted. */
 export function cliReference(): string {

@@ -1,5 +1,10 @@
-/** `npm run generate` runs this: writes docs/reference/cli.md from the command tree. */
+/** `npm run generate` runs this: writes the pages of docs/reference that are made from the source. */
 import { writeFileSync } from 'node:fs';
-import { cliReference } from './reference.ts';
+import { cliReference } from './command-line.ts';
+import { errorReference } from './errors.ts';
+import { metricsReference } from './metrics.ts';
 
-writeFileSync(new URL('../docs/reference/cli.md', import.meta.url), cliReference());
+const pages = { cli: cliReference(), metrics: await metricsReference(), errors: errorReference() };
+
+for (const [name, text] of Object.entries(pages))
+  writeFileSync(new URL(`../../docs/reference/${name}.md`, import.meta.url), text);

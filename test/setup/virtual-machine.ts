@@ -1,4 +1,6 @@
 import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Outcome } from '../suites.ts';
 import { sharedTool } from './shared-tools.ts';
 
@@ -9,7 +11,7 @@ const TIMEOUT_SECONDS = 2_400;
 /** Runs test folders in a virtual machine whose kernel has cgroup v2 alone, on a copy of this checkout with its modules. */
 export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
   const tool = sharedTool('v2vm.sh') as string;
-  await output(tool, ['build'], 'inherit');
+  if (!existsSync(join(process.env.V2VM_SCRATCH ?? '/tmp/v2vm', 'built'))) await output(tool, ['build'], 'inherit');
   const inside = `node_modules/.bin/node test/setup/in-virtual-machine.ts ${folders.join(' ')}`;
   const text = await output(
     tool,

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -8,6 +8,8 @@ import { createAuthenticator } from '../../../apiserver/auth/tokens.ts';
 
 let directory: string;
 let kubeconfig: string;
+const errors: unknown[] = [];
+const logger = { error: (...parts: unknown[]) => void errors.push(parts) };
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'tepui-tokens-'));
@@ -19,7 +21,7 @@ afterEach(() => rmSync(directory, { recursive: true, force: true }));
 describe("the administrator's token", () => {
   test('is known, and no other is', () => {
     const token = ensureAdminToken(kubeconfig, directory);
-    const authenticator = createAuthenticator(directory);
+    const authenticator = createAuthenticator(directory, logger);
     expect(authenticator.userOf(token)).toMatchObject({
       username: 'tepui-admin',
       groups: expect.arrayContaining(['system:masters']),
@@ -42,7 +44,7 @@ describe("the administrator's token", () => {
     rmSync(kubeconfig);
     const next = ensureAdminToken(kubeconfig, directory);
     expect(next).not.toBe(token);
-    expect(createAuthenticator(directory).userOf(token)).toBeUndefined();
+    expect(createAuthenticator(directory, logger).userOf(token)).toBeUndefined();
   });
 });
 
@@ -51,8 +53,8 @@ describe('the token file', () => {
 
   test('names more users, by token or by its hash, and a bad line locks nobody out', () => {
     const lines = ['# comment', 'plain,bob,7,"dev,ops"', 'nonsense', `sha256:${hash},eve`, 'sha256:zz,mallory'];
-    writeFileSync(join(directory, 'tokens.csv'), lines.join('\n'));
-    const authenticator = createAuthenticator(directory);
+    writeFileSync(join(directory, 'tokens.csv'), lines.join('\n'), { mode: 0o600 });
+    const authenticator = createAuthenticator(directory, logger);
     expect(authenticator.userOf('plain')).toEqual({
       username: 'bob',
       uid: '7',
@@ -64,12 +66,25 @@ describe('the token file', () => {
 
   test('may be edited while the server runs', async () => {
     const path = join(directory, 'tokens.csv');
-    writeFileSync(path, 'old,bob');
-    const authenticator = createAuthenticator(directory);
+    writeFileSync(path, 'old,bob', { mode: 0o600 });
+    const authenticator = createAuthenticator(directory, logger);
     writeFileSync(path, 'new,bob');
-    utimesSync(path, new Date(), new Date(Date.now() + 5000));
     await new Promise((resolve) => setTimeout(resolve, 1050));
     expect(authenticator.userOf('old')).toBeUndefined();
     expect(authenticator.userOf('new')).toMatchObject({ username: 'bob' });
+  });
+
+  test.each([0o640, 0o604, 0o602])('is ignored, and the log says so, with mode %o', async (mode) => {
+    const path = join(directory, 'tokens.csv');
+    writeFileSync(path, 'open,bob');
+    chmodSync(path, mode);
+    errors.length = 0;
+    const authenticator = createAuthenticator(directory, logger);
+    expect(authenticator.userOf('open')).toBeUndefined();
+    expect(errors).toEqual([[{ path, mode: `0${mode.toString(8)}` }, expect.stringContaining('chmod 600')]]);
+    chmodSync(path, 0o600);
+    await new Promise((resolve) => setTimeout(resolve, 1050));
+    expect(authenticator.userOf('open')).toMatchObject({ username: 'bob' });
+    expect(errors).toHaveLength(1);
   });
 });

@@ -225,28 +225,3 @@ describe('patch', () => {
     expect(Object.keys((await api.call('GET', `${configMaps}/busy`)).body.data)).toHaveLength(20);
   });
 });
-
-describe('scale', () => {
-  test('shows and sets the replicas', async () => {
-    await api.call('POST', widgets, widget('scaled', { replicas: 3 }));
-    await api.call('PATCH', `${widgets}/scaled/status`, { status: { replicas: 2, selector: 'a=b' } }, merge);
-    const { body } = await api.call('GET', `${widgets}/scaled/scale`);
-    expect(body).toMatchObject({
-      apiVersion: 'autoscaling/v1',
-      kind: 'Scale',
-      metadata: { name: 'scaled', namespace: 'default' },
-      spec: { replicas: 3 },
-      status: { replicas: 2, selector: 'a=b' },
-    });
-    const put = await api.call('PUT', `${widgets}/scaled/scale`, { ...body, spec: { replicas: 4 } });
-    expect(put.body.spec.replicas).toBe(4);
-    expect((await api.call('PUT', `${widgets}/scaled/scale`, { ...body, spec: { replicas: 5 } })).status).toBe(409);
-    const patched = await api.call('PATCH', `${widgets}/scaled/scale`, { spec: { replicas: 6 } }, merge);
-    expect(patched.body.spec.replicas).toBe(6);
-    expect((await api.call('GET', `${widgets}/scaled`)).body).toMatchObject({
-      spec: { replicas: 6 },
-      metadata: { generation: 3 },
-    });
-    expect((await api.call('PATCH', `${widgets}/scaled/scale`, { spec: { replicas: -1 } }, merge)).status).toBe(400);
-  });
-});
