@@ -15,3 +15,13 @@ export function parseInteger(minimum: number): (value: string) => number {
     throw new InvalidArgumentError(`must be a whole number, at least ${minimum}`);
   };
 }
+
+/** Argument parser for `HOST:PORT`. An address of all interfaces is refused: others could not be told where to connect. */
+export function parseHostPort(value: string): { host: string; port: number } {
+  const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:]+)):(\d+)$/.exec(value) ?? [];
+  const host = bracketed ?? plain;
+  if (host === undefined || port === undefined) throw new InvalidArgumentError('must be HOST:PORT');
+  if (host === '0.0.0.0' || host === '::')
+    throw new InvalidArgumentError('must be one address that others can connect to');
+  return { host, port: parsePort(port) };
+}

@@ -1549,7 +1549,7 @@ export interface Oversubscription {
   killAboveLoad15?: number;
 }
 
-/** What is removed when. */
+/** What is removed when. Absent: a sandbox is removed with its Task document. */
 export interface AgentHousekeeping {
   /** Sandboxes of ended tasks are removed after this time; earlier when the disk fills. Default 604800, filled in by the API server. */
   sandboxRetentionSeconds?: number;
@@ -1587,7 +1587,7 @@ export interface AgentSpec {
   isolation?: AgentIsolation;
   /** Revocable resources. */
   oversubscription?: Oversubscription;
-  /** What is removed when. */
+  /** What is removed when. Absent: a sandbox is removed with its Task document. */
   housekeeping?: AgentHousekeeping;
 }
 

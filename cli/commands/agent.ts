@@ -3,10 +3,12 @@ import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } fro
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
+import { parseHostPort } from '../numbers.ts';
 import { startAgentPart } from '../parts.ts';
 
 interface AgentOptions extends ConnectionOptions {
   name?: string;
+  endpointAddress?: { host: string; port: number };
   logLevel: string;
 }
 
@@ -14,14 +16,26 @@ interface AgentOptions extends ConnectionOptions {
 export function addAgentCommand(program: Command): void {
   const command = withConnection(
     program.command('agent').description('start only the agent, which runs tasks on this machine'),
-  ).option('--name <name>', 'name of the Agent document (default: the host name)');
+  )
+    .option('--name <name>', 'name of the Agent document (default: the host name)')
+    .option(
+      '--endpoint-address <host:port>',
+      'where logs, exec and stats are served to other machines: an address of this machine that they reach; port 0 takes any free one (default: 127.0.0.1:0)',
+      parseHostPort,
+    );
   withLogging(command, 'info').action(async (options: AgentOptions) => {
     await checkMachine();
     const ended = endRequested();
     const logger = createLogger(options.logLevel);
     const client = await connect(options);
     const dataDir = options.dataDir ?? DEFAULT_DATA_DIR;
-    const agent = await startAgentPart({ client, dataDir, logger, ...(options.name ? { name: options.name } : {}) });
+    const agent = await startAgentPart({
+      client,
+      dataDir,
+      logger,
+      ...(options.name ? { name: options.name } : {}),
+      ...(options.endpointAddress ? { options: { endpoint: options.endpointAddress } } : {}),
+    });
     await ended;
     await agent.close();
     await client.close();

@@ -16,6 +16,7 @@ interface UpOptions {
   address: string;
   filename?: string;
   name?: string;
+  metricsAddress?: string;
   logLevel: string;
 }
 
@@ -31,7 +32,8 @@ export function addUpCommand(program: Command): void {
       '-f, --filename <path>',
       'apply this directory (or file) of manifests and keep it applied while it changes, pruning what is removed from it',
     )
-    .option('--name <name>', 'name of this agent (default: the host name)');
+    .option('--name <name>', 'name of this agent (default: the host name)')
+    .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics of the controllers there');
   withLogging(command, 'warn').action(up);
 }
 
@@ -52,7 +54,13 @@ async function up(options: UpOptions): Promise<void> {
     stops.unshift(() => server.close());
     const client = await clientOf(server.kubeconfigPath);
     stops.unshift(() => client.close());
-    const controllers = await progress.step('controllers', () => startControllerPart({ client, logger }));
+    const controllers = await progress.step('controllers', () =>
+      startControllerPart({
+        client,
+        logger,
+        ...(options.metricsAddress ? { metricsAddress: options.metricsAddress } : {}),
+      }),
+    );
     stops.unshift(() => controllers.close());
     const agent = await progress.step(
       'agent',

@@ -87,7 +87,7 @@ export async function startAgent({
     };
     const manager: TaskManager = createTaskManager(context);
     opened.push(() => manager.close());
-    await recoverTasks(context, manager, paths.containers);
+    await recoverTasks(context, manager);
 
     const endpoint = await startEndpoint({
       agentName: agent.name,

@@ -9,5 +9,9 @@ export function endpointCertificate(
   names: string[],
   now: Date,
 ): Promise<KeptCertificate> {
-  return keptCertificate(join(directory, 'endpoint'), { commonName: `tepui-agent:${agentName}`, days: 3650, names }, now);
+  return keptCertificate(
+    join(directory, 'endpoint'),
+    { commonName: `tepui-agent:${agentName}`, days: 3650, names },
+    now,
+  );
 }

@@ -88,13 +88,14 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
 function unsupportedSpec({ spec }: Agent): { reason: string; message: string } | undefined {
   if (spec.gone)
     return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
-  const { isolation, containerizers, oversubscription, disks } = spec;
+  const { isolation, containerizers, oversubscription, disks, housekeeping } = spec;
   const refused = [
     ...((isolation?.disabledIsolators?.length ?? 0) > 0 ? ['isolation.disabledIsolators'] : []),
     ...(isolation?.enforcePorts ? ['isolation.enforcePorts'] : []),
     ...(containerizers !== undefined && containerizers.join() !== 'native' ? ['containerizers'] : []),
     ...(oversubscription !== undefined ? ['oversubscription'] : []),
     ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
+    ...(housekeeping !== undefined ? ['housekeeping'] : []),
   ];
   if (refused.length === 0) return undefined;
   return { reason: 'InvalidSpec', message: refused.map((field) => `spec.${field} is not implemented yet`).join('; ') };

@@ -1,6 +1,6 @@
 /** Where the agent keeps what: durable things below the data directory, per-boot things (sockets) below /run. */
 import { createHash } from 'node:crypto';
-import { mkdir, realpath } from 'node:fs/promises';
+import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface AgentPaths {
@@ -22,7 +22,9 @@ export interface AgentPaths {
 export async function preparePaths(dataDir: string, runtimeRoot = '/run/tepui'): Promise<AgentPaths> {
   await mkdir(dataDir, { recursive: true });
   const paths = agentPaths(await realpath(dataDir), runtimeRoot);
-  await mkdir(paths.root, { recursive: true, mode: 0o755 });
+  await mkdir(paths.root, { recursive: true, mode: 0o700 });
+  // Nobody else passes: a task of root's may leave setuid programs in its sandbox and its volumes, and open them to everybody.
+  await chmod(paths.root, 0o700);
   await mkdir(paths.meta, { recursive: true, mode: 0o700 });
   await mkdir(paths.sandboxes, { recursive: true, mode: 0o755 });
   await mkdir(paths.runtimeDir, { recursive: true, mode: 0o700 });

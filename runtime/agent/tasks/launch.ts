@@ -75,6 +75,7 @@ export async function prepareLaunch(
     sandbox,
     owner: user,
     volumePath: (volume) => context.volumes.prepare(namespace, volume, user),
+    allowedHostPaths: context.policy().allowedHostPaths,
   });
   const home = homeOf(user, sandbox);
   const { agent } = context;

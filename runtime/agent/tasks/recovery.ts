@@ -1,6 +1,4 @@
 /** Start-up: what an earlier agent process left, put together from the records and from what the containerizer finds. */
-import { access } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { TaskContext } from './context.ts';
 import type { TaskManager } from './manager.ts';
 import { listSandboxes, removeSandbox } from './sandbox.ts';
@@ -9,7 +7,7 @@ import { listSandboxes, removeSandbox } from './sandbox.ts';
  * Takes running containers back, learns how others ended, destroys containers that no record knows. Runners exist for all records when it
  * resolves; they act once woken.
  */
-export async function recoverTasks(context: TaskContext, manager: TaskManager, containersDir: string): Promise<void> {
+export async function recoverTasks(context: TaskContext, manager: TaskManager): Promise<void> {
   const records = [...(await context.records.load()).values()];
   const expected = records
     .filter(({ containerId, phase }) => containerId !== '' && phase !== 'Cleaned')
@@ -27,7 +25,8 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager, c
     } else if (entry !== undefined) {
       runner.container = { kind: 'Ended', termination: await context.containerizer.wait(record.containerId) };
     } else {
-      runner.container = { kind: 'None', neverStarted: !(await exists(join(containersDir, record.containerId))) };
+      // Within a boot the containerizer knows everything that was begun; of an earlier boot only what ended and was recorded.
+      runner.container = { kind: 'None', neverStarted: record.bootId === context.agent.bootId };
     }
     context.logger.info(
       { task: runner.name(), containerID: record.containerId, state: record.report.state, op: runner.container.kind },
@@ -43,11 +42,4 @@ async function removeStraySandboxes(context: TaskContext, known: Set<string>): P
   for (const key of await listSandboxes(context.sandboxRoot)) {
     if (!known.has(key.containerId)) await removeSandbox(context.sandboxRoot, key);
   }
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }

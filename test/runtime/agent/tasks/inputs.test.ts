@@ -169,6 +169,7 @@ describe('mounts', () => {
       sandbox: directory,
       owner: { uid: 0, gid: 0 },
       volumePath: async (name) => (name === 'data' ? directory : undefined),
+      allowedHostPaths: ['/no', directory],
     });
   const mounting = (volume: object, mount: object = {}): Task =>
     taskOf({
@@ -178,10 +179,10 @@ describe('mounts', () => {
 
   test('resolve volumes, sub-paths and sandbox paths', async () => {
     expect(await mountsOf(mounting({ volume: { volumeName: 'data' } }, { subPath: 'a/b', readOnly: true }))).toEqual([
-      { source: join(directory, 'a/b'), target: '/m', readOnly: true },
+      { source: join(directory, 'a/b'), root: directory, target: '/m', readOnly: true },
     ]);
     expect(await mountsOf(mounting({ sandboxPath: { path: 'cache' } }))).toEqual([
-      { source: join(directory, 'cache'), target: '/m', readOnly: false },
+      { source: join(directory, 'cache'), root: directory, target: '/m', readOnly: false },
     ]);
   });
 

@@ -1,0 +1,70 @@
+/** Making directories below one in which somebody else may rename and link as he likes, without ever working outside of it. */
+import { type FileHandle, lstat, mkdir, realpath } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { entryOf, openDirectory, openEntry } from '../../volumes/anchored.ts';
+
+/** The path leads out of its root by a symbolic link. */
+export class LeadsOutside extends Error {
+  override name = 'LeadsOutside';
+}
+
+/** As the kernel bounds them. */
+const mostLinks = 40;
+
+/**
+ * Makes what is missing of `root/below` (the root exists, and is a real path) and resolves to its real path. Links are followed as long as they stay below the
+ * root. What is made belongs to `owner`. The last part may be an existing file.
+ */
+export async function ensureBelow(root: string, below: string, owner?: { uid: number; gid: number }): Promise<string> {
+  let parts = partsOf(below);
+  for (let links = 0; links < mostLinks; links++) {
+    const link = await walk(root, parts, owner);
+    if (link === undefined) return join(root, ...parts);
+    // From the start again, along the real path: whatever was swapped meanwhile is met as a link once more.
+    const real = await realpath(join(root, ...parts.slice(0, link + 1))).catch(() => undefined);
+    if (real === undefined || (real !== root && !real.startsWith(root === '/' ? '/' : `${root}/`)))
+      throw new LeadsOutside();
+    parts = [...partsOf(relative(root, real)), ...parts.slice(link + 1)];
+  }
+  throw new LeadsOutside();
+}
+
+/** The index of the part that is a symbolic link; undefined when there is none and everything exists. */
+async function walk(
+  root: string,
+  parts: string[],
+  owner: { uid: number; gid: number } | undefined,
+): Promise<number | undefined> {
+  let directory = await openDirectory(root);
+  try {
+    for (const [index, name] of parts.entries()) {
+      const place = entryOf(directory, name);
+      const isNew = await mkdir(place, { mode: 0o755 }).then(
+        () => true,
+        (error: NodeJS.ErrnoException) => {
+          if (error.code === 'EEXIST') return false;
+          throw error;
+        },
+      );
+      let next: FileHandle;
+      try {
+        next = await openEntry(directory, name);
+      } catch (error) {
+        if (!['ELOOP', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+        if ((await lstat(place)).isSymbolicLink()) return index;
+        if (index === parts.length - 1) return undefined;
+        throw error;
+      }
+      await directory.close();
+      directory = next;
+      if (isNew && owner !== undefined) await directory.chown(owner.uid, owner.gid);
+    }
+    return undefined;
+  } finally {
+    await directory.close();
+  }
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}
