@@ -275,6 +275,8 @@ export const conditions: Record<string, ConditionDescription[]> = {
       meaning: 'It runs tasks.',
       reasons: {
         AgentRegistered: 'It does.',
+        AgentStopped:
+          'Its process was stopped on purpose. Running tasks go on; new ones are not bound to it until it is back.',
         AgentNotRegistered: 'The document exists, and no agent has registered with it.',
         AgentUnreachable: 'Its lease has expired (status Unknown).',
         AgentRemovedByOperator: '`spec.gone` is set.',

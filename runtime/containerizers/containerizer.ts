@@ -1,7 +1,7 @@
 /**
  * What the agent asks of a containerizer (native, and later oci and docker). One container is one process tree with its own cgroups.
  *
- * Guarantees: `launch` either resolves with the command running, or rejects with LaunchFailed and has removed everything it made.
+ * Guarantees: `launch` either resolves with the command running, or rejects with ContainerLaunchFailed and has removed everything it made.
  * `destroy` is idempotent and tolerates unknown ids. `wait` resolves also for containers that ended while no agent was running.
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
@@ -24,6 +24,11 @@ export interface LaunchSpec {
 
 export interface ContainerMount {
   source: string;
+  /**
+   * A directory that `source` must be in. It is then resolved below it at the moment of the mount, so that symbolic links that a task made or
+   * swaps meanwhile never lead out. Give it for every source that is not entirely under the operator's control.
+   */
+  root?: string;
   /** Absolute path in the container, or relative to the sandbox. */
   target: string;
   readOnly: boolean;

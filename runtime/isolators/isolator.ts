@@ -2,15 +2,27 @@
  * One isolator is one file and one idea: it contributes data to the launch, and keeps one kind of limit while the container runs.
  * The order of isolators is the visible array in index.ts; cleanup runs in reverse.
  */
+import type { AgentIsolation } from '../../crds/types.generated.ts';
+import type { CgroupDriver } from '../cgroups/driver.ts';
 import type { ContainerResources, LaunchSpec, ResourceStatistics } from '../containerizers/containerizer.ts';
-import type { Operation } from '../launcher/operations.ts';
+import type { LaunchRequest, Operation } from '../launcher/operations.ts';
 
-/** What one isolator contributes to the launch. Everything is data: an isolator never executes anything in the container. */
+/**
+ * What one isolator contributes. Everything is data: an isolator never executes anything in the container. The four stages run in
+ * this order, and within each stage in isolator order:
+ *
+ *   join        the first process moves into its cgroups                          launch and exec
+ *   setup       mounts, host name, devices: with all privileges, once             launch only
+ *   privileges  limits and identity of one process, until root is given up        launch and exec
+ *   lockdown    what must come after everything else                              launch and exec
+ */
 export interface LaunchContribution {
-  namespaces?: ('mount' | 'pid' | 'ipc' | 'uts' | 'cgroup' | 'network')[];
-  /** Carried out by the launcher in the container's first process, in isolator order. */
-  operations?: Operation[];
-  env?: Record<string, string>;
+  namespaces?: Partial<LaunchRequest['namespaces']>;
+  cloneIntoCgroup?: string;
+  join?: Operation[];
+  setup?: Operation[];
+  privileges?: Operation[];
+  lockdown?: Operation[];
 }
 
 export interface Limitation {
@@ -19,16 +31,44 @@ export interface Limitation {
   resource: string;
 }
 
+/** What is known of a container but its environment, which no isolator needs. */
+export type ContainerSpec = Omit<LaunchSpec, 'env'>;
+
+/**
+ * Guarantees: `contribute` is pure: it is called again for exec sessions, also by a later agent process.
+ * Assumptions: `prepare` ran before `contribute` of the launch; `cleanup` may run without either, and more than once.
+ */
 export interface Isolator {
   readonly name: string;
-  /** Before the launch. May create host state (a cgroup): it must be removable by `cleanup` alone, also after a crash between the two. */
-  prepare?(spec: LaunchSpec): Promise<LaunchContribution>;
-  /** Resolves when the container must be ended, never otherwise; ends quietly on abort. */
-  watch?(containerId: string, signal: AbortSignal): Promise<Limitation>;
-  update?(containerId: string, resources: ContainerResources): Promise<void>;
-  usage?(containerId: string): Promise<Partial<ResourceStatistics>>;
-  /** Takes over a container of an earlier agent process. */
-  recover?(containerId: string): Promise<void>;
+  /** Reads what `contribute` needs and is not in memory yet (a profile). Changes nothing. Called before each `contribute`; mostly has nothing to do. */
+  load?(spec: ContainerSpec): Promise<void> | undefined;
+  contribute?(spec: ContainerSpec): LaunchContribution;
+  /** Before the launch. Makes host state (a cgroup): it must be removable by `cleanup` alone, also after a crash between the two. */
+  prepare?(spec: ContainerSpec): void;
+  /** Why this isolator ended the container, or would have it ended now. Called when the container exits, and by the shared timer while it runs. */
+  limitation?(containerId: string): Limitation | undefined;
+  /** Whether `limitation` has to be asked while the container runs, because nobody else ends it. */
+  readonly polled?: boolean;
+  update?(containerId: string, resources: ContainerResources): void;
+  usage?(containerId: string): Partial<ResourceStatistics>;
   /** Removes what prepare made. Idempotent; tolerates unknown ids. */
   cleanup?(containerId: string): Promise<void>;
+}
+
+/** What all isolators of one agent share. */
+export interface IsolatorHost {
+  cgroups: CgroupDriver;
+  /** Tepui's own data directory, resolved: no container sees it. */
+  dataDirectory: string;
+  /** An empty directory of this agent, below which a container's root is put together in its own mount namespace. */
+  rootMountPoint: string;
+  /** Directory of seccomp profiles for type Localhost. */
+  seccompDirectory?: string;
+  /** The operator's policy, read anew for each launch. */
+  policy(): AgentIsolation;
+}
+
+/** The document asks for something that cannot be done here. The message names the field. */
+export class IsolationRefused extends Error {
+  override name = 'IsolationRefused';
 }

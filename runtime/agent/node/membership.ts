@@ -9,6 +9,7 @@ import type {
 } from '../../../crds/types.generated.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { AgentFacts } from './agent-status.ts';
+import { announceStop } from './announce-stop.ts';
 import { type Following, followDocuments } from './documents.ts';
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts';
 import { type LeaseHolder, releaseLease, renewLease } from './lease.ts';
@@ -48,10 +49,12 @@ export function joinCluster(options: MembershipOptions): Membership {
   let heartbeat: Heartbeat | undefined;
   let isClosing = false;
 
+  let latest: AgentDocument | undefined;
+
   const join = async (): Promise<void> => {
     const registered = await registration.registered;
     if (registered === undefined || isClosing) return;
-    let latest = registered;
+    latest = registered;
     options.onAgent(registered);
     heartbeat = startHeartbeat({
       intervalMs: options.heartbeatIntervalMs,
@@ -112,6 +115,7 @@ export function joinCluster(options: MembershipOptions): Membership {
       await ready;
       if (heartbeat === undefined) return;
       await heartbeat.close();
+      if (latest) await announceStop(client, latest);
       await releaseLease(client, holder).catch(() => {});
     },
   };

@@ -1,5 +1,6 @@
 /** The agent's part in a Volume's life: Bound -> make the directory -> Available; Deleting -> remove it -> Deleted. */
 import { chown, readdir, stat } from 'node:fs/promises';
+import { normalize } from 'node:path';
 import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
 import { Volume } from '../../../controllers/machinery/client/resources.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
@@ -105,6 +106,12 @@ export function createVolumeKeeper(options: VolumeKeeperOptions): VolumeKeeper {
     async prepare(namespace, name, user) {
       const volume = known.get(`${namespace}/${name}`);
       if (volume?.status?.state !== 'Available' || volume.status.path === undefined) return undefined;
+      // Whoever may write a status must not be able to have any directory of the machine mounted and given away.
+      if (
+        normalize(volume.status.path) !== volume.status.path ||
+        !volume.status.path.startsWith(`${options.root}/roles/`)
+      )
+        return undefined;
       if (volume.spec.owner?.user === undefined) await giveToFirstUser(volume.status.path, user);
       return volume.status.path;
     },

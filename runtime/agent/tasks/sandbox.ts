@@ -4,6 +4,8 @@
  */
 import { chmod, chown, mkdir, readdir, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
+import { openDirectory } from '../../volumes/anchored.ts';
+import { removeTree } from '../../volumes/remove-tree.ts';
 
 export interface SandboxKey {
   namespace: string;
@@ -31,7 +33,9 @@ export async function createSandbox(
 /** Removes the run and what of the path to it is then empty. Idempotent. */
 export async function removeSandbox(root: string, key: SandboxKey): Promise<void> {
   const base = taskPath(root, key);
-  await rm(sandboxPath(root, key), { recursive: true, force: true, maxRetries: 2 });
+  await rm(sandboxPath(root, key), { recursive: true, force: true, maxRetries: 2 }).catch((error) =>
+    removeDeep(join(base, 'runs'), key.containerId, error),
+  );
   const latest = join(base, 'latest');
   const target = await readlink(latest).catch(() => undefined);
   if (target === join('runs', key.containerId)) await rm(latest, { force: true });
@@ -50,6 +54,17 @@ export async function listSandboxes(root: string): Promise<SandboxKey[]> {
     }
   }
   return found;
+}
+
+/** A task can nest directories deeper than a path is long. */
+async function removeDeep(runs: string, containerId: string, error: NodeJS.ErrnoException): Promise<void> {
+  if (error.code !== 'ENAMETOOLONG') throw error;
+  const directory = await openDirectory(runs);
+  try {
+    await removeTree(directory, containerId, `.removing-${containerId}-`);
+  } finally {
+    await directory.close();
+  }
 }
 
 async function own(path: string, { uid, gid }: { uid: number; gid: number }): Promise<void> {

@@ -1,0 +1,27 @@
+/** Directories below our root, the same for every hierarchy. */
+import { readdirSync, rmdirSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { errorCode } from './files.ts';
+
+/** Names of the groups directly below a directory. */
+export function listGroups(directory: string): string[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [entry.name] : [],
+    );
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Removes `<hierarchy>/<root>` and its parents as far as they are empty. */
+export function removeEmptyPath(hierarchy: string, root: string): void {
+  for (let path = root; path !== '.' && path !== ''; path = dirname(path)) {
+    try {
+      rmdirSync(`${hierarchy}/${path}`);
+    } catch {
+      return;
+    }
+  }
+}

@@ -1,0 +1,86 @@
+/**
+ * cgroup v1, and the hybrid layout: one group per controller hierarchy, `<mount>/<root>/<id>`. On a hybrid host the v2 mount takes
+ * part with a group of its own, for CLONE_INTO_CGROUP, cgroup.kill, cgroup.freeze and CPU times.
+ */
+import { mkdirSync } from 'node:fs';
+import type { CgroupHost } from '../detect.ts';
+import type { CgroupDriver, Placement } from '../driver.ts';
+import { readPids, removeGroup, writeControl } from '../files.ts';
+import { listGroups, removeEmptyPath } from '../groups.ts';
+import { killEach, killUnified } from '../kill.ts';
+import { createPidsController } from '../pids.ts';
+import { createCpuController } from './cpu.ts';
+import { setFrozen } from './freezer.ts';
+import { createMemoryController } from './memory.ts';
+
+/** `root` is the path of our root group below each hierarchy, for example `tepui/0123456789ab`. */
+export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
+  const unified = host.unified;
+  const controllers = usedControllers(host);
+  // Co-mounted controllers (cpu,cpuacct) share a directory: make and remove it once.
+  const hierarchies = [...new Set([...controllers.values(), ...(unified ? [unified] : [])])];
+  const groupOf = (hierarchy: string, id: string) => `${hierarchy}/${root}/${id}`;
+  const directoryOf = (controller: string) => {
+    const mount = controllers.get(controller);
+    return mount ? (id: string) => groupOf(mount, id) : undefined;
+  };
+  const unifiedOf = unified ? (id: string) => groupOf(unified, id) : undefined;
+  const anyProcs = (id: string) => `${unifiedOf?.(id) ?? directoryOf('pids')!(id)}/cgroup.procs`;
+  for (const hierarchy of hierarchies) mkdirSync(`${hierarchy}/${root}`, { recursive: true });
+
+  return {
+    version: host.version,
+    cpu: createCpuController(directoryOf('cpu')!, { unified: unifiedOf, cpuacct: directoryOf('cpuacct') }),
+    memory: createMemoryController(directoryOf('memory')!),
+    pids: createPidsController(directoryOf('pids')!),
+
+    create(id) {
+      for (const hierarchy of hierarchies) mkdirSync(groupOf(hierarchy, id));
+    },
+
+    placement: (id): Placement => {
+      const join = [...new Set(controllers.values())].map((mount) => `${groupOf(mount, id)}/tasks`);
+      return {
+        join,
+        joinLater: unifiedOf ? [...join, `${unifiedOf(id)}/cgroup.procs`] : join,
+        ...(unifiedOf && { cloneInto: unifiedOf(id) }),
+      };
+    },
+
+    views: (id) =>
+      (['cpu', 'memory', 'pids'] as const).map((controller) => ({
+        kind: 'controller',
+        controller,
+        directory: directoryOf(controller)!(id),
+      })),
+
+    processes: (id) => readPids(anyProcs(id)),
+
+    kill(id) {
+      if (unifiedOf) killUnified(unifiedOf(id));
+      // A process that had not joined the v2 group, or a host without one.
+      for (const mount of new Set(controllers.values())) killEach(`${groupOf(mount, id)}/cgroup.procs`);
+    },
+
+    freeze(id, frozen) {
+      if (unifiedOf) writeControl(`${unifiedOf(id)}/cgroup.freeze`, frozen ? 1 : 0);
+      else setFrozen(directoryOf('freezer')!(id), frozen);
+    },
+
+    list: () => [...new Set(hierarchies.flatMap((hierarchy) => listGroups(`${hierarchy}/${root}`)))],
+
+    async remove(id) {
+      for (const hierarchy of hierarchies) await removeGroup(groupOf(hierarchy, id));
+    },
+
+    removeRoot() {
+      for (const hierarchy of hierarchies) removeEmptyPath(hierarchy, root);
+    },
+  };
+}
+
+/** Hybrid hosts read CPU times from v2 and freeze there, so two hierarchies fewer are made per container. */
+function usedControllers(host: CgroupHost): Map<string, string> {
+  const names = host.unified ? ['cpu', 'memory', 'pids'] : ['cpu', 'memory', 'pids', 'cpuacct', 'freezer'];
+  return new Map(names.flatMap((name) => (host.controllers.has(name) ? [[name, host.controllers.get(name)!]] : [])));
+}

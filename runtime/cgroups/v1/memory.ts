@@ -1,0 +1,45 @@
+/** cgroup v1 memory: soft limit for the request, hard limit without swap for the limit. */
+import { LimitBelowUse, type MemoryController, type MemoryLimits } from '../driver.ts';
+import { readNumber, readPairs, writeControl, writeControlIfPresent } from '../files.ts';
+
+export function createMemoryController(directoryOf: (id: string) => string): MemoryController {
+  return {
+    killsWholeGroup: false,
+
+    limit(id, limits) {
+      writeLimits(directoryOf(id), limits);
+    },
+
+    update(id, limits) {
+      const directory = directoryOf(id);
+      const used = readNumber(`${directory}/memory.usage_in_bytes`) ?? 0;
+      if (limits.hardBytes < used) throw new LimitBelowUse(limits.hardBytes, used);
+      // memsw may never be below the plain limit, so the order of the two writes depends on the direction.
+      writeLimits(directory, limits, limits.hardBytes > (readNumber(`${directory}/memory.limit_in_bytes`) ?? Infinity));
+    },
+
+    usage(id) {
+      const directory = directoryOf(id);
+      const stat = readPairs(`${directory}/memory.stat`);
+      return {
+        totalBytes: readNumber(`${directory}/memory.usage_in_bytes`) ?? 0,
+        rssBytes: stat.get('total_rss') ?? 0,
+        cacheBytes: stat.get('total_cache') ?? 0,
+        limitBytes: readNumber(`${directory}/memory.limit_in_bytes`),
+        peakBytes: readNumber(`${directory}/memory.max_usage_in_bytes`),
+      };
+    },
+
+    oomKills(id) {
+      return readPairs(`${directoryOf(id)}/memory.oom_control`).get('oom_kill') ?? 0;
+    },
+  };
+}
+
+function writeLimits(directory: string, { softBytes, hardBytes }: MemoryLimits, raising = false): void {
+  const hard = hardBytes === Infinity ? -1 : hardBytes;
+  if (raising) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, hard);
+  if (raising || hard !== -1) writeControl(`${directory}/memory.limit_in_bytes`, hard);
+  if (!raising && hard !== -1) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, hard);
+  writeControl(`${directory}/memory.soft_limit_in_bytes`, softBytes);
+}

@@ -1,0 +1,49 @@
+/** cgroup v2 memory: memory.low for the request, memory.max without swap for the limit, OOM ends the whole group. */
+import { LimitBelowUse, type MemoryController, type MemoryLimits } from '../driver.ts';
+import { readNumber, readPairs, writeControl, writeControlIfPresent } from '../files.ts';
+import type { MemoryProtection } from './protection.ts';
+
+export function createMemoryController(
+  directoryOf: (id: string) => string,
+  protection: MemoryProtection,
+): MemoryController {
+  const writeLimits = (id: string, { softBytes, hardBytes }: MemoryLimits) => {
+    writeControl(`${directoryOf(id)}/memory.max`, hardBytes === Infinity ? 'max' : hardBytes);
+    writeControl(`${directoryOf(id)}/memory.low`, softBytes);
+    protection.set(id, softBytes);
+  };
+  return {
+    killsWholeGroup: true,
+
+    limit(id, limits) {
+      const directory = directoryOf(id);
+      writeControl(`${directory}/memory.oom.group`, 1);
+      writeControlIfPresent(`${directory}/memory.swap.max`, 0);
+      writeLimits(id, limits);
+    },
+
+    update(id, limits) {
+      const directory = directoryOf(id);
+      const used = readNumber(`${directory}/memory.current`) ?? 0;
+      // Writing less than the use to memory.max makes the kernel kill the container there and then.
+      if (limits.hardBytes < used) throw new LimitBelowUse(limits.hardBytes, used);
+      writeLimits(id, limits);
+    },
+
+    usage(id) {
+      const directory = directoryOf(id);
+      const stat = readPairs(`${directory}/memory.stat`);
+      return {
+        totalBytes: readNumber(`${directory}/memory.current`) ?? 0,
+        rssBytes: stat.get('anon') ?? 0,
+        cacheBytes: stat.get('file') ?? 0,
+        limitBytes: readNumber(`${directory}/memory.max`),
+        peakBytes: readNumber(`${directory}/memory.peak`),
+      };
+    },
+
+    oomKills(id) {
+      return readPairs(`${directoryOf(id)}/memory.events`).get('oom_kill') ?? 0;
+    },
+  };
+}

@@ -1,0 +1,170 @@
+/**
+ * The native containerizer: isolators say what a container is, the launcher makes it so. This file puts the parts together; each verb is a
+ * file beside it.
+ */
+import { mkdirSync, realpathSync } from 'node:fs';
+import type { Logger } from 'pino';
+import type { AgentIsolation } from '../../../crds/types.generated.ts';
+import { openCgroups } from '../../cgroups/index.ts';
+import { createIsolators } from '../../isolators/index.ts';
+import type { ContainerSpec, Isolator, Limitation } from '../../isolators/isolator.ts';
+import { connectLauncher } from '../../launcher/client.ts';
+import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
+import { readBootId } from './boot-id.ts';
+import type { Container } from './container.ts';
+import type { NativeContext } from './context.ts';
+import { destroyContainer } from './destroy.ts';
+import { ContainerNotRunning, execInContainer } from './exec.ts';
+import { containerExited } from './exits.ts';
+import { checkHost } from './host-check.ts';
+import { launchContainer } from './launch.ts';
+import { loadIsolators } from './launch-request.ts';
+import { createLimitationWatch } from './limitation-watch.ts';
+import { openRecords } from './records.ts';
+import { recoverContainers } from './recover.ts';
+import { lostTermination, terminationOf } from './termination.ts';
+import { unsupportedFields } from './unsupported.ts';
+
+export interface NativeOptions {
+  /** The machine's data directory: `<dataDir>/agent/containers` holds our exit records, and no container sees any of it but its sandbox. */
+  dataDir: string;
+  /** Per-boot directory below /run (tmpfs): the launcher's socket, and our launch records. */
+  runtimeDir: string;
+  /** Path of our cgroups below each hierarchy, for example `tepui/<instance>`. */
+  cgroupRoot: string;
+  logger: Logger;
+  options?: {
+    /** The launcher's program. Default: built on first use. */
+    launcherBinary?: string;
+    /** Seccomp profiles for type Localhost. Default `<dataDir>/agent/seccomp`. */
+    seccompDir?: string;
+    /** Agent.spec.isolation, asked for at each launch. Default: the built-in policy. */
+    isolation?: () => AgentIsolation | undefined;
+    /** Of the machine; for tests of a restart. */
+    bootId?: string;
+  };
+}
+
+/** Rejects when this host cannot isolate containers: no cgroup controllers, no compiler for the launcher, not root. */
+export async function createNativeContainerizer({
+  dataDir,
+  runtimeDir,
+  cgroupRoot,
+  logger,
+  options = {},
+}: NativeOptions): Promise<Containerizer> {
+  checkHost();
+  const dataDirectory = realpathSync(dataDir);
+  const rootMountPoint = `${runtimeDir}/root`;
+  mkdirSync(rootMountPoint, { recursive: true, mode: 0o700 });
+  const cgroups = openCgroups(cgroupRoot);
+  const isolators = createIsolators({
+    cgroups,
+    dataDirectory,
+    rootMountPoint,
+    seccompDirectory: options.seccompDir ?? `${dataDirectory}/agent/seccomp`,
+    policy: () => options.isolation?.() ?? {},
+  });
+  const context: NativeContext = {
+    cgroups,
+    isolators,
+    launcher: await connectLauncher({ runtimeDir, ...(options.launcherBinary && { binary: options.launcherBinary }) }),
+    records: openRecords(`${dataDirectory}/agent/containers`, `${runtimeDir}/launches`),
+    containers: new Map(),
+    limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>
+      endForLimitation(context, containerId, limitation),
+    ),
+    bootId: options.bootId ?? readBootId(),
+    logger,
+  };
+  await warmUp(isolators);
+  context.launcher.on('exit', (record) => containerExited(context, record));
+
+  return {
+    name: 'native',
+    unsupported: unsupportedFields,
+    recover: (expected) => recoverContainers(context, expected),
+    launch: (spec, signal) => launchContainer(context, spec, signal),
+    wait: (containerId) => waitForContainer(context, containerId),
+    signal: (containerId, signal) => signalContainer(context, containerId, signal),
+    destroy: (containerId) => destroyContainer(context, containerId),
+    update: (containerId, resources) => updateContainer(context, containerId, resources),
+    usage: (containerId) => usageOf(context, containerId),
+    exec: (request) => execInContainer(context, request),
+    close: () => closeContext(context),
+  };
+}
+
+/** The usual seccomp filter is compiled now: a host where it cannot be is told so at once, and the first task does not wait for it. */
+async function warmUp(isolators: Isolator[]): Promise<void> {
+  const usual = { container: { name: '' }, user: { uid: 0 } } as ContainerSpec;
+  await loadIsolators(isolators, usual);
+}
+
+/** Of a container that this process does not know: what the disk says. */
+async function waitForContainer({ containers, records }: NativeContext, containerId: string): Promise<Termination> {
+  const container = containers.get(containerId);
+  if (container) return container.termination.promise;
+  const exit = records.readExit(containerId);
+  return exit ? terminationOf(exit) : lostTermination(containerId);
+}
+
+async function signalContainer(
+  { containers, launcher }: NativeContext,
+  containerId: string,
+  signal: number,
+): Promise<void> {
+  const container = containers.get(containerId);
+  // One that just ended has nothing left to signal: not an error, it is what the caller wanted.
+  if (container?.launched && !container.ended) await launcher.signal(containerId, signal);
+}
+
+async function updateContainer(
+  context: NativeContext,
+  containerId: string,
+  resources: ContainerResources,
+): Promise<void> {
+  const { spec } = runningContainer(context, containerId);
+  for (const isolator of context.isolators) isolator.update?.(containerId, resources);
+  if (!spec) return;
+  spec.resources = resources;
+  const env = context.records.readLaunch(containerId)?.env ?? {};
+  context.records.rewriteLaunch({ bootId: context.bootId, spec, env });
+}
+
+async function usageOf(context: NativeContext, containerId: string): Promise<ResourceStatistics> {
+  const { spec } = runningContainer(context, containerId);
+  const usage: ResourceStatistics = {
+    timestamp: new Date(),
+    cpusUserTimeSeconds: 0,
+    cpusSystemTimeSeconds: 0,
+    memTotalBytes: 0,
+    cpusLimit: spec?.resources.limits.cpus ?? spec?.resources.requests.cpus,
+  };
+  for (const isolator of context.isolators) Object.assign(usage, isolator.usage?.(containerId));
+  return usage;
+}
+
+function runningContainer({ containers }: NativeContext, containerId: string): Container {
+  const container = containers.get(containerId);
+  if (!container?.launched || container.ended) throw new ContainerNotRunning(containerId);
+  return container;
+}
+
+function endForLimitation(context: NativeContext, containerId: string, limitation: Limitation): void {
+  const container = context.containers.get(containerId);
+  if (!container || container.ended) return;
+  container.limitation = limitation;
+  context.logger.info(
+    { containerID: containerId, op: limitation.reason },
+    'a container was ended for going over a limit',
+  );
+  context.cgroups.kill(containerId);
+}
+
+async function closeContext({ limitationWatch, launcher, cgroups }: NativeContext): Promise<void> {
+  limitationWatch.close();
+  launcher.close();
+  // Only an empty one goes.
+  cgroups.removeRoot();
+}

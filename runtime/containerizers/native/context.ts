@@ -1,0 +1,20 @@
+/** What the parts of the native containerizer share. One per agent process. */
+import type { Logger } from 'pino';
+import type { CgroupDriver } from '../../cgroups/driver.ts';
+import type { Isolator } from '../../isolators/isolator.ts';
+import type { Launcher } from '../../launcher/client.ts';
+import type { Container } from './container.ts';
+import type { LimitationWatch } from './limitation-watch.ts';
+import type { ContainerRecords } from './records.ts';
+
+export interface NativeContext {
+  cgroups: CgroupDriver;
+  isolators: Isolator[];
+  launcher: Launcher;
+  records: ContainerRecords;
+  /** Launched or recovered, and not destroyed yet. */
+  containers: Map<string, Container>;
+  limitationWatch: LimitationWatch;
+  bootId: string;
+  logger: Logger;
+}

@@ -1,0 +1,20 @@
+/** What happens when a container's first process has ended. */
+import type { ExitRecord } from '../../launcher/operations.ts';
+import { type Container, endContainer } from './container.ts';
+import type { NativeContext } from './context.ts';
+import { findLimitation } from './limitation-watch.ts';
+import { lostTermination, terminationOf } from './termination.ts';
+
+/** Called for each exit that the launcher reports; the supervisor has written the record durably by then. */
+export function containerExited(context: NativeContext, record: ExitRecord): void {
+  const container = context.containers.get(record.containerId);
+  if (!container || container.ended) return;
+  context.limitationWatch.delete(record.containerId);
+  endContainer(container, terminationFrom(context, container, record));
+}
+
+/** The cgroups still exist, so their counters still tell whether the memory limit did it. */
+export function terminationFrom(context: NativeContext, container: Container, record: ExitRecord | undefined) {
+  if (!record) return lostTermination(container.containerId);
+  return terminationOf(record, container.limitation ?? findLimitation(context.isolators, container.containerId));
+}

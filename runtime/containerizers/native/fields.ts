@@ -1,0 +1,117 @@
+/**
+ * Who honours each field of a Task. A field of the CRD is either in this table (itself or a part of its path that contains it) or the tests
+ * fail: what is declared is never ignored silently.
+ */
+
+/** The parts that honour a field. `status` fields are written, not honoured. */
+export type Honoured = 'native' | 'agent' | 'controllers' | 'shown';
+/** Why a value cannot be honoured; undefined when this one can. */
+export type Refusal = (value: unknown) => string | undefined;
+
+const notYet: Refusal = () => 'is not implemented yet';
+const nonEmpty =
+  (reason: string): Refusal =>
+  (value) =>
+    (Array.isArray(value) ? value.length : Object.keys(value as object).length) > 0 ? reason : undefined;
+/** Accepts the values that ask for nothing. */
+const unless =
+  (accepted: unknown[], reason: string): Refusal =>
+  (value) =>
+    accepted.includes(value) ? undefined : `${JSON.stringify(value)} ${reason}`;
+
+export const taskFields: Record<string, Honoured | Refusal> = {
+  'spec.priority': 'controllers',
+  'spec.placement': 'controllers',
+  'spec.frameworkName': 'controllers',
+  'spec.index': 'controllers',
+  'spec.role': 'controllers',
+  'spec.binding': 'controllers',
+  'spec.desiredState': 'agent',
+  'spec.user': 'agent',
+  'spec.killPolicy': 'agent',
+  'spec.maxCompletionTimeSeconds': 'agent',
+  'spec.restartPolicy': 'agent',
+  'spec.taskLabels': 'shown',
+  'spec.discovery': 'shown',
+  // With one container both values mean the same.
+  'spec.shareCgroups': 'native',
+  'spec.revocable': unless([false], 'is not implemented yet'),
+  'spec.imagePullSecrets': nonEmpty('container images are not implemented yet'),
+  'spec.external': notYet,
+  'spec.initContainers': nonEmpty('are not implemented yet'),
+  'spec.network.mode': unless(['Host', 'None'], 'is not implemented yet'),
+  'spec.network.networks': nonEmpty('CNI networks are not implemented yet'),
+  'spec.network.hostname': 'native',
+  'spec.network.hostAliases': nonEmpty('are not implemented yet'),
+  'spec.network.dns': nonEmpty('is not implemented yet'),
+
+  'spec.volumes[].name': 'agent',
+  'spec.volumes[].volume': 'agent',
+  'spec.volumes[].hostPath.path': 'agent',
+  'spec.volumes[].hostPath.type': 'agent',
+  'spec.volumes[].hostPath.propagation': unless(['None'], 'is not implemented yet'),
+  'spec.volumes[].sandboxPath': 'agent',
+  'spec.volumes[].tmpfs': notYet,
+  'spec.volumes[].secret': notYet,
+  'spec.volumes[].configMap': notYet,
+  'spec.volumes[].image': () => 'container images are not implemented yet',
+  'spec.volumes[].csi': notYet,
+
+  'spec.containers': (value) =>
+    (value as unknown[]).length > 1 ? 'more than one container is not implemented yet' : undefined,
+  'spec.containers[].name': 'agent',
+  'spec.containers[].image': () =>
+    'container images are not implemented yet; without an image the container sees the read-only file system of the host',
+  'spec.containers[].imagePullPolicy': () => 'container images are not implemented yet',
+  'spec.containers[].command': 'native',
+  'spec.containers[].args': 'native',
+  'spec.containers[].shell': 'native',
+  'spec.containers[].workingDir': 'native',
+  'spec.containers[].env': 'agent',
+  'spec.containers[].user': 'agent',
+  'spec.containers[].pidsLimit': 'native',
+  'spec.containers[].ports': 'controllers',
+  'spec.containers[].rlimits': 'native',
+  'spec.containers[].logs': 'native',
+  'spec.containers[].stopSignal': 'agent',
+  'spec.containers[].resources.requests.cpus': 'native',
+  'spec.containers[].resources.requests.mem': 'native',
+  // Counted by the scheduler; it becomes a limit as well once disk limits are enforced.
+  'spec.containers[].resources.requests.disk': 'controllers',
+  'spec.containers[].resources.requests.gpus': unless([0, '0'], 'GPUs are not implemented yet'),
+  'spec.containers[].resources.requests.custom': 'controllers',
+  'spec.containers[].resources.limits.cpus': 'native',
+  'spec.containers[].resources.limits.mem': 'native',
+  'spec.containers[].resources.limits.disk': () => 'disk limits are not implemented yet',
+  'spec.containers[].resources.limits.swap': unless([0, '0'], 'swap is not implemented yet'),
+  'spec.containers[].resources.diskEnforcement': unless(['Auto'], 'disk limits are not implemented yet'),
+  'spec.containers[].resources.cpuset': notYet,
+  'spec.containers[].resources.memoryNodes': notYet,
+  'spec.containers[].resources.exclusiveCpus': unless([false], 'is not implemented yet'),
+  'spec.containers[].resources.hugepages': nonEmpty('are not implemented yet'),
+  'spec.containers[].resources.io': nonEmpty('is not implemented yet'),
+  'spec.containers[].volumeMounts[].name': 'agent',
+  'spec.containers[].volumeMounts[].mountPath': 'native',
+  'spec.containers[].volumeMounts[].subPath': 'agent',
+  'spec.containers[].volumeMounts[].readOnly': 'native',
+  'spec.containers[].volumeMounts[].propagation': unless(['None'], 'is not implemented yet'),
+  'spec.containers[].security.capabilities': 'native',
+  'spec.containers[].security.noNewPrivileges': 'native',
+  'spec.containers[].security.seccompProfile': 'native',
+  'spec.containers[].security.appArmorProfile': notYet,
+  'spec.containers[].security.readOnlyRootFilesystem': unless(
+    [true],
+    'needs an image: the root file system of the host is always read-only',
+  ),
+  'spec.containers[].security.privileged': unless([false], 'is not implemented yet'),
+  'spec.containers[].security.userNamespace': unless(['Auto', 'Host'], 'is not implemented yet'),
+  'spec.containers[].namespaces': 'native',
+  'spec.containers[].devices': nonEmpty('devices are not implemented yet'),
+  'spec.containers[].healthCheck': 'agent',
+  'spec.containers[].readinessCheck': 'agent',
+  'spec.containers[].check': 'agent',
+  'spec.containers[].uris': 'agent',
+  'spec.containers[].dependsOn': nonEmpty('more than one container is not implemented yet'),
+  'spec.containers[].tty': unless([false], 'is not implemented yet'),
+  'spec.containers[].stdin': unless([false], 'is not implemented yet'),
+};

@@ -1,0 +1,95 @@
+/**
+ * Start-up: puts together what is on disk (records), what runs (the launcher's list) and what the caller expects, and removes the rest.
+ * A container is only taken for running if the launcher supervises it, and pids never decide alone: the launcher compares start times.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { ContainerSpec } from '../../isolators/isolator.ts';
+import type { Launcher, ListedContainer } from '../../launcher/client.ts';
+import type { Containerizer } from '../containerizer.ts';
+import { type Container, endContainer, newContainer } from './container.ts';
+import type { NativeContext } from './context.ts';
+import { destroyContainer } from './destroy.ts';
+import { containerExited, terminationFrom } from './exits.ts';
+import { startTime } from './start-time.ts';
+import { lostTermination, terminationOf } from './termination.ts';
+
+const launchAttempts = 100;
+const launchPauseMs = 20;
+
+type Recovered = Awaited<ReturnType<Containerizer['recover']>>;
+
+export async function recoverContainers(context: NativeContext, expected: string[]): Promise<Recovered> {
+  const { records, launcher, cgroups, containers, logger } = context;
+  const running = new Map((await settledList(launcher)).map((entry) => [entry.containerId, entry]));
+  const recovered: Recovered = [];
+  const orphans = new Set([...running.keys(), ...cgroups.list()]);
+  const wanted = new Set(expected);
+  for (const containerId of records.list()) {
+    if (!wanted.has(containerId)) {
+      orphans.add(containerId);
+      continue;
+    }
+    orphans.delete(containerId);
+    const container = takeBack(context, containerId, running.get(containerId));
+    if (!container) {
+      orphans.add(containerId);
+      continue;
+    }
+    // One that ended just now was told to nobody yet, but its record is there.
+    const exit = container.ended ? undefined : records.readExit(containerId);
+    if (exit) containerExited(context, exit);
+    const { ended, launched } = container;
+    recovered.push({ containerId, running: !ended, ...(launched && !ended && { launched }) });
+  }
+  for (const containerId of orphans) {
+    logger.info({ containerID: containerId }, 'an orphaned container was removed');
+    const entry = running.get(containerId);
+    if (entry && entry.state !== 'exited') {
+      launcher.track(containerId, records.exitPath(containerId));
+      containers.set(containerId, runningContainer(entry));
+    }
+    await destroyContainer(context, containerId);
+  }
+  return recovered;
+}
+
+/** undefined when there is nothing to tell: its record is torn, because the agent died while it wrote it, before anything was made. */
+function takeBack(
+  context: NativeContext,
+  containerId: string,
+  entry: ListedContainer | undefined,
+): Container | undefined {
+  const { records, containers, cgroups, launcher, limitationWatch, bootId } = context;
+  const launch = records.readLaunch(containerId);
+  const exit = records.readExit(containerId);
+  if (!launch && !exit) return undefined;
+  const isSupervised = entry !== undefined && entry.state !== 'exited';
+  const container = isSupervised ? runningContainer(entry, launch?.spec) : newContainer(containerId, launch?.spec);
+  containers.set(containerId, container);
+  if (isSupervised) {
+    launcher.track(containerId, records.exitPath(containerId));
+    limitationWatch.add(containerId);
+  } else if (launch?.bootId === bootId) {
+    // Nobody supervises it: whatever of it may still run is nobody's. Its cgroups still tell why it ended.
+    cgroups.kill(containerId);
+    endContainer(container, terminationFrom(context, container, exit));
+  } else {
+    endContainer(container, exit ? terminationOf(exit) : lostTermination(containerId));
+  }
+  return container;
+}
+
+function runningContainer({ containerId, pid, startTimeTicks }: ListedContainer, spec?: ContainerSpec): Container {
+  const container = newContainer(containerId, spec);
+  container.launched = { containerId, pid, startTimeTicks, startedAt: startTime(startTimeTicks) };
+  return container;
+}
+
+/** A launch that the earlier agent began may still be under way: it succeeds or fails within moments. */
+async function settledList(launcher: Launcher): Promise<ListedContainer[]> {
+  for (let attempt = 0; ; attempt++) {
+    const list = await launcher.list();
+    if (attempt === launchAttempts || list.every(({ state }) => state !== 'launching')) return list;
+    await delay(launchPauseMs);
+  }
+}

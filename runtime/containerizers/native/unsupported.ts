@@ -1,0 +1,43 @@
+/** Compares a Task with the table of fields. Pure. */
+import type { Task } from '../../../crds/types.generated.ts';
+import { taskFields } from './fields.ts';
+import { commandOf } from './launch-request.ts';
+
+/** Why this containerizer cannot run the task, as `field: reason` sentences; empty when it can. */
+export function unsupportedFields(task: Task): string[] {
+  const problems: string[] = [];
+  for (const [pattern, handling] of Object.entries(taskFields)) {
+    if (typeof handling !== 'function') continue;
+    for (const { path, value } of valuesAt(task, pattern)) {
+      const reason = handling(value);
+      if (reason) problems.push(`${path}: ${reason}`);
+    }
+  }
+  for (const [index, container] of (task.spec.containers ?? []).entries()) {
+    if (!container.image && commandOf(container).length === 0)
+      problems.push(`spec.containers[${index}]: needs command or shell`);
+  }
+  return problems;
+}
+
+interface Found {
+  path: string;
+  value: unknown;
+}
+
+/** All values that a pattern like `spec.containers[].image` finds, with their indexes filled in. */
+function valuesAt(root: unknown, pattern: string): Found[] {
+  let found: Found[] = [{ path: '', value: root }];
+  for (const part of pattern.split('.')) {
+    const isList = part.endsWith('[]');
+    const name = isList ? part.slice(0, -2) : part;
+    found = found.flatMap(({ path, value }) => {
+      const child = (value as Record<string, unknown>)[name];
+      if (child === undefined || child === null) return [];
+      const childPath = path ? `${path}.${name}` : name;
+      if (!isList) return [{ path: childPath, value: child }];
+      return (child as unknown[]).map((item, index) => ({ path: `${childPath}[${index}]`, value: item }));
+    });
+  }
+  return found;
+}

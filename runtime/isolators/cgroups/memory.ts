@@ -1,0 +1,54 @@
+/** Memory: the request is kept for the container, more than the limit ends it with ContainerLimitationMemory. */
+import type { ContainerResources } from '../../containerizers/containerizer.ts';
+import type { Isolator, IsolatorHost, Limitation } from '../isolator.ts';
+
+export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator {
+  return {
+    name: 'cgroups/memory',
+    // cgroup v2 ends the whole group by itself; v1 kills one process and leaves a torso, as Mesos would not.
+    polled: !memory.killsWholeGroup,
+    prepare: ({ containerId, resources }) => memory.limit(containerId, memoryLimits(resources)),
+    update: (id, resources) => memory.update(id, memoryLimits(resources)),
+    usage(id) {
+      const usage = memory.usage(id);
+      return {
+        memTotalBytes: usage.totalBytes,
+        memRssBytes: usage.rssBytes,
+        memCacheBytes: usage.cacheBytes,
+        memLimitBytes: usage.limitBytes,
+        memPeakBytes: usage.peakBytes,
+      };
+    },
+    limitation(containerId): Limitation | undefined {
+      if (memory.oomKills(containerId) === 0) return undefined;
+      const { limitBytes, peakBytes } = memory.usage(containerId);
+      return {
+        reason: 'ContainerLimitationMemory',
+        resource: 'mem',
+        message: memoryMessage(limitBytes, peakBytes),
+      };
+    },
+  };
+}
+
+function memoryLimits({ requests, limits }: ContainerResources): { softBytes: number; hardBytes: number } {
+  return { softBytes: requests.memBytes, hardBytes: limits.memBytes ?? requests.memBytes };
+}
+
+function memoryMessage(limitBytes: number | undefined, peakBytes: number | undefined): string {
+  if (limitBytes === undefined) return 'The machine ran out of memory and the kernel chose this container';
+  const peak = peakBytes === undefined ? '' : `, it used ${formatBytes(peakBytes)}`;
+  return `Memory limit exceeded: the limit is ${formatBytes(limitBytes)}${peak}. Raise resources.limits.mem of the container if it needs more`;
+}
+
+/** 134217728 -> "128Mi": the units that the document is written in. */
+export function formatBytes(bytes: number): string {
+  const units = ['', 'Ki', 'Mi', 'Gi', 'Ti', 'Pi'];
+  let unit = 0;
+  let value = bytes;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  return `${Number(value.toFixed(1))}${units[unit]}`;
+}

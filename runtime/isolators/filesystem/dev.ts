@@ -1,0 +1,70 @@
+/** A minimal /dev: the usual character devices, an own pts and shm, and links for the standard descriptors. No disk, no kmem, no kvm. */
+import type { Operation } from '../../launcher/operations.ts';
+import { parseWhole } from '../../resources/quantity.ts';
+import type { Isolator } from '../isolator.ts';
+import { hasPrivateIpc } from '../namespaces.ts';
+
+const devices: [name: string, major: number, minor: number][] = [
+  ['null', 1, 3],
+  ['zero', 1, 5],
+  ['full', 1, 7],
+  ['random', 1, 8],
+  ['urandom', 1, 9],
+  ['tty', 5, 0],
+];
+const links: [name: string, target: string][] = [
+  ['fd', '/proc/self/fd'],
+  ['stdin', '/proc/self/fd/0'],
+  ['stdout', '/proc/self/fd/1'],
+  ['stderr', '/proc/self/fd/2'],
+  ['ptmx', 'pts/ptmx'],
+];
+/** As the CRD says; Docker's default too. */
+const defaultShmBytes = 64 * 2 ** 20;
+/** Group `tty` on every distribution. */
+const ttyGid = 5;
+
+const fixed: Operation[] = [
+  {
+    op: 'mount',
+    source: 'tmpfs',
+    target: '/dev',
+    fstype: 'tmpfs',
+    flags: ['nosuid', 'noexec'],
+    data: 'mode=0755,size=64k',
+  },
+  ...devices.map(
+    ([name, major, minor]): Operation => ({ op: 'mknod', path: `/dev/${name}`, type: 'c', major, minor, mode: 0o666 }),
+  ),
+  ...links.map(([name, target]): Operation => ({ op: 'symlink', target, path: `/dev/${name}` })),
+  { op: 'mkdir', path: '/dev/pts', mode: 0o755 },
+  {
+    op: 'mount',
+    source: 'devpts',
+    target: '/dev/pts',
+    fstype: 'devpts',
+    flags: ['nosuid', 'noexec'],
+    data: `newinstance,ptmxmode=0666,mode=0620,gid=${ttyGid}`,
+  },
+  { op: 'mkdir', path: '/dev/shm', mode: 0o1777 },
+];
+
+export function devIsolator(): Isolator {
+  return {
+    name: 'filesystem/dev',
+    contribute(spec) {
+      const size = spec.container.namespaces?.shmSize;
+      const shm: Operation = hasPrivateIpc(spec)
+        ? {
+            op: 'mount',
+            source: 'shm',
+            target: '/dev/shm',
+            fstype: 'tmpfs',
+            flags: ['nosuid', 'nodev', 'noexec'],
+            data: `mode=1777,size=${size === undefined ? defaultShmBytes : parseWhole(size)}`,
+          }
+        : { op: 'mount', source: '/dev/shm', target: '/dev/shm', flags: ['bind', 'nosuid', 'nodev', 'noexec'] };
+      return { setup: [...fixed, shm] };
+    },
+  };
+}

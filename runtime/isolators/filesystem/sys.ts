@@ -1,0 +1,40 @@
+/** A read-only /sys, with the container's own cgroups below /sys/fs/cgroup so that programs can read their limits. */
+import { existsSync } from 'node:fs';
+import type { GroupView } from '../../cgroups/driver.ts';
+import type { MountFlag, Operation } from '../../launcher/operations.ts';
+import type { Isolator, IsolatorHost } from '../isolator.ts';
+
+const maskedPaths = ['/sys/firmware', '/sys/devices/virtual/powercap'];
+const flags: MountFlag[] = ['ro', 'nosuid', 'nodev', 'noexec'];
+
+export function sysIsolator({ cgroups }: IsolatorHost): Isolator {
+  const fixed: Operation[] = [
+    { op: 'mount', source: 'sysfs', target: '/sys', fstype: 'sysfs', flags },
+    ...maskedPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'mask', path })),
+  ];
+  return {
+    name: 'filesystem/sys',
+    contribute: ({ containerId }) => ({ setup: [...fixed, ...cgroupMounts(cgroups.views(containerId))] }),
+  };
+}
+
+function cgroupMounts(views: GroupView[]): Operation[] {
+  const target = '/sys/fs/cgroup';
+  if (views.some((view) => view.kind === 'unified')) {
+    return [{ op: 'mount', source: 'cgroup2', target, fstype: 'cgroup2', flags }];
+  }
+  const operations: Operation[] = [
+    { op: 'mount', source: 'tmpfs', target, fstype: 'tmpfs', flags: ['nosuid', 'nodev', 'noexec'], data: 'mode=0755' },
+  ];
+  for (const view of views) {
+    if (view.kind !== 'controller') continue;
+    operations.push({ op: 'mkdir', path: `${target}/${view.controller}`, mode: 0o755 });
+    operations.push({
+      op: 'mount',
+      source: view.directory,
+      target: `${target}/${view.controller}`,
+      flags: ['bind', ...flags],
+    });
+  }
+  return [...operations, { op: 'setMountAttributes', target, set: ['ro'], recursive: false }];
+}

@@ -1,0 +1,53 @@
+/** The order of isolators. What comes first is there for all that follow; cleanup runs in reverse. */
+import { capabilitiesIsolator } from './capabilities.ts';
+import { cpuIsolator } from './cgroups/cpu.ts';
+import { hierarchyIsolator } from './cgroups/hierarchy.ts';
+import { memoryIsolator } from './cgroups/memory.ts';
+import { pidsIsolator } from './cgroups/pids.ts';
+import { devIsolator } from './filesystem/dev.ts';
+import { hostRootIsolator, sealedRootIsolator } from './filesystem/host-root.ts';
+import { procIsolator } from './filesystem/proc.ts';
+import { sandboxIsolator } from './filesystem/sandbox.ts';
+import { scratchIsolator } from './filesystem/scratch.ts';
+import { sysIsolator } from './filesystem/sys.ts';
+import { volumesIsolator } from './filesystem/volumes.ts';
+import { hostnameIsolator } from './hostname.ts';
+import type { Isolator, IsolatorHost } from './isolator.ts';
+import { namespacesIsolator } from './namespaces.ts';
+import { networkIsolator } from './network.ts';
+import { noNewPrivilegesIsolator } from './no-new-privileges.ts';
+import { oomScoreIsolator } from './oom-score.ts';
+import { rlimitsIsolator } from './rlimits.ts';
+import { seccompIsolator } from './seccomp.ts';
+import { umaskIsolator } from './umask.ts';
+import { userIsolator } from './user.ts';
+import { workingDirectoryIsolator } from './working-directory.ts';
+
+export function createIsolators(host: IsolatorHost): Isolator[] {
+  return [
+    hierarchyIsolator(host),
+    cpuIsolator(host),
+    memoryIsolator(host),
+    pidsIsolator(host),
+    namespacesIsolator(),
+    hostRootIsolator(host),
+    procIsolator(),
+    sysIsolator(host),
+    devIsolator(),
+    scratchIsolator(),
+    sandboxIsolator(host),
+    volumesIsolator(host),
+    sealedRootIsolator(),
+    hostnameIsolator(),
+    networkIsolator(),
+    rlimitsIsolator(),
+    oomScoreIsolator(),
+    umaskIsolator(),
+    workingDirectoryIsolator(),
+    // From here on privileges are given up. Without no-new-privileges the filter needs them, so its place is before the user.
+    seccompIsolator(host),
+    userIsolator(),
+    capabilitiesIsolator(host),
+    noNewPrivilegesIsolator(),
+  ];
+}

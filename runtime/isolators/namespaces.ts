@@ -1,0 +1,28 @@
+/** Which kernel namespaces the container has of its own. `Host` modes need the agent's permission (see containerizers/native/fields.ts). */
+import type { ContainerSpec, Isolator } from './isolator.ts';
+
+export function namespacesIsolator(): Isolator {
+  return {
+    name: 'namespaces',
+    contribute(spec) {
+      return {
+        namespaces: {
+          mount: true,
+          uts: true,
+          pid: hasPrivatePids(spec),
+          ipc: hasPrivateIpc(spec),
+          network: spec.task.spec.network?.mode === 'None',
+        },
+      };
+    },
+  };
+}
+
+/** `Task` means shared by the containers of the task: with one container that is the same as private. */
+export function hasPrivatePids({ container }: ContainerSpec): boolean {
+  return container.namespaces?.pid !== 'Host';
+}
+
+export function hasPrivateIpc({ container }: ContainerSpec): boolean {
+  return container.namespaces?.ipc !== 'Host';
+}

@@ -1,0 +1,76 @@
+/** Filter of system calls: the default profile, a profile file of the operator's, or none. Compiled programs are kept. */
+import { realpathSync, statSync } from 'node:fs';
+import type { Operation } from '../launcher/operations.ts';
+import { compileSeccompProfile, defaultSeccompProfile, readSeccompProfile } from '../seccomp/compile.ts';
+import { type BoundingNames, boundingNames } from './capabilities.ts';
+import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
+import { hasNoNewPrivileges } from './no-new-privileges.ts';
+
+export function seccompIsolator({ seccompDirectory, policy }: IsolatorHost): Isolator {
+  const programs = new Map<string, Uint8Array>();
+  const bounding: BoundingNames = boundingNames(policy);
+  return {
+    name: 'linux/seccomp',
+    load(spec) {
+      const source = profileOf(spec, seccompDirectory);
+      if (!source) return undefined;
+      const capabilities = bounding(spec);
+      const key = keyOf(source, capabilities);
+      if (programs.has(key)) return undefined;
+      return compile(source, capabilities).then((program) => {
+        programs.set(key, program);
+      });
+    },
+    contribute(spec) {
+      const source = profileOf(spec, seccompDirectory);
+      if (!source) return {};
+      const operation: Operation = { op: 'seccomp', program: programs.get(keyOf(source, bounding(spec)))! };
+      // Without no-new-privileges only a privileged process may install a filter; with it, the filter comes as late as possible, so that a
+      // profile need not allow what the launcher itself still has to do.
+      return hasNoNewPrivileges(spec) ? { lockdown: [operation] } : { privileges: [operation] };
+    },
+  };
+}
+
+interface ProfileSource {
+  /** Absent: the default profile. */
+  file?: string;
+  /** Changes when the file does. */
+  version: string;
+}
+
+function profileOf({ container }: ContainerSpec, directory: string | undefined): ProfileSource | undefined {
+  const { type = 'RuntimeDefault', localhostProfile } = container.security?.seccompProfile ?? {};
+  if (type === 'Unconfined') return undefined;
+  if (type === 'RuntimeDefault') return { version: 'default' };
+  const field = 'security.seccompProfile.localhostProfile';
+  if (!localhostProfile) throw new IsolationRefused(`${field}: is missing`);
+  if (!directory) throw new IsolationRefused(`${field}: this agent has no directory for seccomp profiles`);
+  const file = fileBelow(directory, localhostProfile, field);
+  const { mtimeMs, size, ino } = statSync(file);
+  return { file, version: `${file}:${ino}:${mtimeMs}:${size}` };
+}
+
+/** Symbolic links are followed as long as they stay below the directory. */
+function fileBelow(directory: string, name: string, field: string): string {
+  if (name.startsWith('/') || name.split('/').includes('..')) {
+    throw new IsolationRefused(`${field}: "${name}" must be relative and without ".."`);
+  }
+  try {
+    const file = realpathSync(`${directory}/${name}`);
+    if (file.startsWith(`${realpathSync(directory)}/`) && statSync(file).isFile()) return file;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+  }
+  throw new IsolationRefused(`${field}: there is no profile "${name}" in the agent's seccomp directory`);
+}
+
+async function compile({ file }: ProfileSource, capabilities: string[]): Promise<Uint8Array> {
+  const profile = file === undefined ? defaultSeccompProfile() : await readSeccompProfile(file);
+  return compileSeccompProfile(profile, { capabilities });
+}
+
+/** What a profile allows may depend on the capabilities that the container can have. */
+function keyOf({ version }: ProfileSource, capabilities: string[]): string {
+  return `${version} ${capabilities.join(',')}`;
+}

@@ -1,0 +1,34 @@
+/** How much disk a directory takes. */
+import { lstat, opendir } from 'node:fs/promises';
+
+/** Bytes on disk as `du -x` counts them: blocks, hard links once, other file systems not at all. What vanishes meanwhile counts nothing. */
+export async function measureDirectory(path: string): Promise<number> {
+  const top = await lstat(path);
+  const counted = new Set<number>();
+  let blocks = top.blocks;
+  const pending = [path];
+  for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
+    for (const name of await namesIn(directory)) {
+      const child = `${directory}/${name}`;
+      const stat = await lstat(child).catch(() => undefined);
+      if (!stat || stat.dev !== top.dev) continue;
+      if (stat.nlink > 1 && !stat.isDirectory()) {
+        if (counted.has(stat.ino)) continue;
+        counted.add(stat.ino);
+      }
+      blocks += stat.blocks;
+      if (stat.isDirectory()) pending.push(child);
+    }
+  }
+  return blocks * 512;
+}
+
+async function namesIn(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  try {
+    for await (const entry of await opendir(directory)) names.push(entry.name);
+  } catch {
+    // Removed meanwhile.
+  }
+  return names;
+}
