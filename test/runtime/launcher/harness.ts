@@ -139,7 +139,7 @@ export function isolated(root: string): Operation[] {
 export async function eventually<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   what: string,
-  ms = 10_000 * Number(process.env.TEPUI_TEST_SLOWNESS ?? 1),
+  ms = 10_000 * Number(process.env.TEPUI_TEST_SLOW ?? 1),
 ): Promise<T> {
   for (const end = Date.now() + ms; ; await sleep(3)) {
     const value = await probe();
