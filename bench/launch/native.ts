@@ -115,6 +115,7 @@ export function nativeRequest(bed: BenchBed, options: NativeOptions, group: Grou
     env: { PATH: '/bin', TERM: 'xterm' },
     stdout: { ...sink, path: join(home, 'stdout') },
     stderr: { ...sink, path: join(home, 'stderr') },
-    exitRecord: join(home, 'exit'),
+    // As the containerizer has them: in one flat directory.
+    exitRecord: `${home}.json`,
   };
 }

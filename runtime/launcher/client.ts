@@ -12,6 +12,7 @@ import { buildLauncher } from './build.ts';
 import { openConnection } from './connection.ts';
 import { encodeLaunch, FrameType, FrameWriter } from './encode.ts';
 import { LauncherUnavailable, LaunchFailed } from './errors.ts';
+import { parseExitRecord } from './exit-record.ts';
 import { type FrameReader, splitFrames } from './frames.ts';
 import type { ExitRecord, LaunchRequest } from './operations.ts';
 
@@ -239,9 +240,9 @@ export class Launcher extends EventEmitter<LauncherEvents> {
     const living = new Set((await this.list()).map((entry) => entry.containerId));
     for (const [containerId, path] of before) {
       if (living.has(containerId) || !this.#tracked.has(containerId)) continue;
-      const text = await readFile(path, 'utf8').catch(() => undefined);
+      const record = parseExitRecord(await readFile(path, 'utf8').catch(() => ''));
       if (!this.#tracked.has(containerId)) continue;
-      this.#ended(text ? (JSON.parse(text) as ExitRecord) : { containerId, finishedAtMs: Date.now(), lost: true });
+      this.#ended(record ?? { containerId, finishedAtMs: Date.now(), lost: true });
     }
   }
 }

@@ -108,8 +108,9 @@ export interface LaunchRequest {
   stdout: LogSink;
   stderr: LogSink;
   /**
-   * Where the supervisor writes how the container ended: written to a temporary name, fsynced, renamed, directory fsynced. The directory
-   * must exist. Room for it is reserved at launch, so that a full disk cannot lose it.
+   * Where the supervisor writes how the container ended: one JSON line, durable before it is told. The file is made at launch, full of
+   * blanks, so that a full disk cannot lose it; `parseExitRecord` tells whether it has a record yet. The directory must
+   * exist; a file that is there already must be an empty regular one.
    */
   exitRecord: string;
 }

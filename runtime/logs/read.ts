@@ -57,7 +57,7 @@ async function* readPresent(place: Place, options: ReadLogOptions): AsyncGenerat
   try {
     const { sinceMs, tailLines } = options;
     const oldest = segments.findIndex(({ modifiedMs }) => sinceMs === undefined || modifiedMs >= sinceMs);
-    const start = tailLines === undefined ? undefined : await tailPosition(segments, tailLines);
+    const start = tailLines === undefined ? undefined : await tailPosition(segments, tailLines, place.signal);
     const first = Math.max(oldest < 0 ? segments.length - 1 : oldest, start?.segment ?? 0);
     for (const [index, segment] of segments.entries()) {
       taken = index + 1;

@@ -1,9 +1,14 @@
 /** The files of one log from oldest to newest, opened, so that a rotation meanwhile cannot take any of them away. */
 import { type LogFile, type OpenLog, openLogFile } from './open.ts';
 
+/** As many as a log can keep; a task may put more files with such names into its sandbox. */
+const mostRotated = 1_000;
+/** A rotation takes microseconds. What still shows one file twice is a hard link of the task's. */
+const mostAttempts = 10;
+
 /** All files of the log. The caller closes them. Retried when a rotation happened during the listing. */
 export async function openSegments(sandbox: string, file: LogFile): Promise<OpenLog[]> {
-  for (;;) {
+  for (let attempt = 1; ; attempt += 1) {
     const newestFirst: OpenLog[] = [];
     try {
       await openAll(sandbox, file, newestFirst);
@@ -12,8 +17,14 @@ export async function openSegments(sandbox: string, file: LogFile): Promise<Open
       throw error;
     }
     // A rotation shows as one file under two names.
-    if (new Set(newestFirst.map(({ inode }) => inode)).size === newestFirst.length) return newestFirst.reverse();
-    await closeSegments(newestFirst);
+    const seen = new Set<bigint>();
+    const repeated = newestFirst.filter(({ inode }) => seen.size === seen.add(inode).size);
+    if (repeated.length > 0 && attempt < mostAttempts) {
+      await closeSegments(newestFirst);
+      continue;
+    }
+    await closeSegments(repeated);
+    return newestFirst.filter((segment) => !repeated.includes(segment)).reverse();
   }
 }
 
@@ -23,7 +34,7 @@ export async function closeSegments(segments: OpenLog[]): Promise<void> {
 }
 
 async function openAll(sandbox: string, file: LogFile, into: OpenLog[]): Promise<void> {
-  for (let index = 0; ; index += 1) {
+  for (let index = 0; index <= mostRotated; index += 1) {
     const segment = await openLogFile(sandbox, file, index);
     if (segment !== undefined) into.push(segment);
     else if (index > 0) return;

@@ -31,7 +31,7 @@ export async function removeContainer(context: NativeContext, containerId: strin
   }
   if (failures.length > 0)
     throw new AggregateError(failures, `container ${containerId} could not be removed: ${failures.join('; ')}`);
-  records.remove(containerId);
+  await records.remove(containerId);
   containers.delete(containerId);
 }
 

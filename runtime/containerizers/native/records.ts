@@ -6,7 +6,8 @@
  *   <dataDir>/agent/containers/<id>.json  how it ended; written durably by its supervisor. One flat directory: fsync of a file in a directory
  *                                      of its own would have to write the directory as well
  */
-import { mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { unlink } from 'node:fs/promises';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import { parseExitRecord } from '../../launcher/exit-record.ts';
 import type { ExitRecord } from '../../launcher/operations.ts';
@@ -26,7 +27,7 @@ export interface ContainerRecords {
   readExit(containerId: string): ExitRecord | undefined;
   /** Ids of all containers with a record of either kind. */
   list(): string[];
-  remove(containerId: string): void;
+  remove(containerId: string): Promise<void>;
 }
 
 /** Both directories are made when missing, for root only. */
@@ -45,10 +46,10 @@ export function openRecords(exitDirectory: string, launchDirectory: string): Con
     // The supervisor reserves the file at the launch: it is blank until the container has ended.
     readExit: (id) => parseExitRecord(readIfThere(exitPath(id)) ?? ''),
     list: () => [...new Set([...idsIn(launchDirectory), ...idsIn(exitDirectory)])],
-    remove(id) {
-      unlinkIfThere(exitPath(id));
-      // Last: as long as it is there, a later agent process finds the container and finishes this.
-      unlinkIfThere(launchPath(id));
+    async remove(id) {
+      // Not on this thread: to free a file's blocks can wait for the disk.
+      await unlinkIfThere(exitPath(id));
+      await unlinkIfThere(launchPath(id));
     },
   };
 }
@@ -86,10 +87,8 @@ const infinityText = '\u0000Infinity';
 const infinityAsText = (_key: string, value: unknown): unknown => (value === Infinity ? infinityText : value);
 const textAsInfinity = (_key: string, value: unknown): unknown => (value === infinityText ? Infinity : value);
 
-function unlinkIfThere(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+async function unlinkIfThere(path: string): Promise<void> {
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+  });
 }

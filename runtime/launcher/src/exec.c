@@ -43,6 +43,8 @@ static int prepare(struct world *w) {
 	/* The supervisor's own line to serve: were it open here too, serve would not notice the supervisor's end while this process lives. */
 	if (child->foreign_fds > 0) close_range(3, 3 + child->foreign_fds - 1, 0);
 	reset_signals();
+	/* Keyrings have no namespaces: what is in that of the agent's session (KEYCTL_JOIN_SESSION_KEYRING) is not for the container. */
+	(void)syscall(SYS_keyctl, 1, NULL);
 	umask(0);
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(child->stdio[fd], fd) < 0) return failed(w, "dup2", "set up", "the streams");

@@ -21,7 +21,7 @@
 #ifndef BUILD_ID
 #define BUILD_ID "unknown"
 #endif
-enum { MAX_FRAME = 4 << 20, MAX_OPS = 4096, MAX_ID = 128, MAX_GROUPS = 1024, MAX_PROGRAM = 4096 };
+enum { MAX_FRAME = 4 << 20, MAX_OPS = 4096, MAX_ID = 128, MAX_GROUPS = 1024, MAX_PROGRAM = 4096, MAX_RECORD = 512 };
 
 #define RETRY(expression) \
 	({ \
@@ -176,8 +176,9 @@ struct report { /* supervisor -> serve, below PIPE_BUF so that it is atomic */
 	struct failure failure; /* failed: how; exited: message is the record */
 };
 _Noreturn void supervise(struct request *request, void *frame, size_t frame_size, int report_fd, int runtime_fd);
-int write_exit_record(int dir_fd, const char *name, int reserved_fd, const char *record);
-void drop_reservation(int dir_fd, const char *name);
+bool read_exit_record(const char *path, char record[MAX_RECORD + 1]);
+void replace_exit_record(const char *path, const char *record);
+void drop_exit_record(const char *path);
 int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
 int run_exec(void);

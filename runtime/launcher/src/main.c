@@ -219,13 +219,13 @@ int run_init(int (*command)(void *), void *argument, int status_fd) {
 	sigset_t all;
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	prctl(PR_SET_NAME, "tepui-init");
+	hide_arguments("tepui-init"); /* before there is anybody to read them */
 	pid_t child = spawn(&(struct spawn){.cgroup_fd = -1, .main = command, .argument = argument, .share_memory = true});
 	if (child < 0) return 125;
 	/* Only the status pipe stays: the command's outputs must close when the command's processes are gone. */
 	if (status_fd > 0) close_range(0, (unsigned)status_fd - 1, 0);
 	close_range((unsigned)status_fd + 1, ~0U, 0);
-	prctl(PR_SET_NAME, "tepui-init");
-	hide_arguments("tepui-init");
 	for (;;) {
 		int signal, status;
 		if (sigwait(&all, &signal) != 0) continue;

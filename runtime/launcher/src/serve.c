@@ -164,30 +164,27 @@ static void forget(struct container *container) {
 static void end_lost(struct container *container) {
 	struct failure failure = {.op = -1, .step = "supervise", .message = "the supervisor was killed during the launch"};
 	struct client *client = find_client(container->client);
-	char record[MAX_ID + 128], name[NAME_MAX + 1];
+	char record[MAX_ID + 128];
 	uint64_t waited = now_ms(CLOCK_MONOTONIC) - container->lost_since;
 	if (signal_container(&container->target, SIGKILL) > 0 && waited < 10000) return;
 	server.lost--;
-	CLEANUP_FD int dir = open_parent(container->exit_record, name);
 	if (!container->started) { /* there was no container yet: it failed to start, and did not end */
-		if (dir >= 0) drop_reservation(dir, name);
+		drop_exit_record(container->exit_record);
 		if (client) put_failure(client, container->request, &failure);
 		return forget(container);
 	}
 	snprintf(record, sizeof record, "{\"containerId\":\"%s\",\"finishedAtMs\":%llu,\"lost\":true}\n", container->id,
 		(unsigned long long)now_ms(CLOCK_REALTIME));
-	if (dir >= 0) write_exit_record(dir, name, -1, record);
+	replace_exit_record(container->exit_record, record);
 	broadcast(FRAME_EXIT, container->id, record);
 	forget(container);
 }
 
 static void supervisor_ended(struct container *container) {
-	char record[512] = "", name[NAME_MAX + 1];
+	char record[MAX_RECORD + 1];
 	epoll_ctl(server.epoll, EPOLL_CTL_DEL, container->source.fd, NULL);
 	if (container->state == EXITED) return forget(container);
-	CLEANUP_FD int dir = container->started ? open_parent(container->exit_record, name) : -1;
-	CLEANUP_FD int file = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	if (file >= 0 && RETRY(read(file, record, sizeof record - 1)) > 0) {
+	if (container->started && read_exit_record(container->exit_record, record)) {
 		broadcast(FRAME_EXIT, container->id, record);
 		return forget(container);
 	}

@@ -200,13 +200,31 @@ static int enter_root(struct world *w, const char *path) {
 	return 0;
 }
 
+/*
+ * So far the standard input was the host's /dev/null, whose mode and owner a container's root could change through the descriptor. From here
+ * on it is the container's own, or, where it has none, an empty pipe.
+ */
+static int own_standard_input(struct world *w) {
+	int ends[2] = {open("/dev/null", O_RDWR | O_NOFOLLOW | O_NOCTTY | O_CLOEXEC), -1};
+	struct stat st;
+	if (ends[0] >= 0 && (fstat(ends[0], &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))) {
+		close(ends[0]);
+		ends[0] = -1;
+	}
+	if (ends[0] < 0 && pipe2(ends, O_CLOEXEC) < 0) return failed(w, "pipe", "make", "an empty input");
+	int result = dup2(ends[0], 0);
+	close(ends[0]);
+	close_fd(&ends[1]);
+	return result < 0 ? failed(w, "dup2", "set up", "the standard input") : 0;
+}
+
 static int pivot_root_(struct world *w) {
 	/* pivot_root(".", ".") puts the old root on top of the new one: no directory is needed for it, and one umount gets rid of it. */
 	if (fchdir(w->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return failed(w, "pivot_root", "change", "the root");
 	if (syscall(SYS_umount2, ".", UMOUNT_DETACH) < 0) return failed(w, "umount", "detach", "the old root");
 	if (chdir("/") < 0) return failed(w, "chdir", "enter", "the new root");
 	w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return w->root < 0 ? failed(w, "open", "open", "the new root") : 0;
+	return w->root < 0 ? failed(w, "open", "open", "the new root") : own_standard_input(w);
 }
 
 static int loopback_up(struct world *w) {

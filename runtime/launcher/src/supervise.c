@@ -11,6 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -121,40 +122,70 @@ static int open_log(struct log *log, const struct sink *sink, int *writer, struc
 	return 0;
 }
 
-static void temporary_name(char out[NAME_MAX + 8], const char *name) {
-	snprintf(out, NAME_MAX + 8, ".%s.tmp", name);
-}
-
-/* Reserves room on the disk now, so that how the container ended can be written also when the disk is full by then. */
-static int reserve_exit_record(const char *path, struct failure *failure) {
-	char name[NAME_MAX + 8];
-	self.record_file = -1;
+/*
+ * The exit record's file is made now, filled with blanks: a disk that is full by then cannot lose how the container ended, and to write
+ * over what is on the disk already is the cheapest durable write there is. An empty file that the caller made is taken, no other.
+ */
+static int make_exit_record(const char *path, struct failure *failure) {
+	char blanks[MAX_RECORD];
+	struct stat st;
 	self.record_dir = open_parent(path, self.record_name);
-	if (self.record_dir >= 0) {
-		temporary_name(name, self.record_name);
-		self.record_file = openat(self.record_dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = self.record_dir < 0 ? -1 : openat(self.record_dir, self.record_name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (fd < 0 || fstat(fd, &st) < 0) return fail(failure, "exitRecord", "cannot create the exit record %s", path);
+	errno = EEXIST;
+	if (!S_ISREG(st.st_mode) || st.st_size != 0 || st.st_nlink != 1) {
+		close(fd);
+		return fail(failure, "exitRecord", "cannot use the exit record %s", path);
 	}
-	if (self.record_file < 0) return fail(failure, "exitRecord", "cannot create the exit record %s", path);
-	if (fallocate(self.record_file, FALLOC_FL_KEEP_SIZE, 0, 512) == 0 || errno == EOPNOTSUPP || errno == ENOSYS) return 0;
-	return fail(failure, "exitRecord", "cannot reserve room for the exit record %s", path);
+	self.record_file = fd;
+	memset(blanks, ' ', sizeof blanks);
+	return write_all(fd, blanks, sizeof blanks) < 0 ? fail(failure, "exitRecord", "cannot reserve room for the exit record %s", path) : 0;
 }
 
-void drop_reservation(int dir_fd, const char *name) {
-	char temporary[NAME_MAX + 8];
-	temporary_name(temporary, name);
-	unlinkat(dir_fd, temporary, 0);
+/* On these, what makes a new file's content durable makes its name durable too: they log (or write) both together. */
+static bool names_follow_content(int fd) {
+	static const unsigned long known[] = {0xEF53 /* ext4 */, 0x58465342 /* xfs */, 0x9123683E /* btrfs */, 0xF2F52010 /* f2fs */, 0x01021994 /* tmpfs */};
+	struct statfs fs;
+	for (unsigned i = 0; fstatfs(fd, &fs) == 0 && i < sizeof known / sizeof *known; i++)
+		if ((unsigned long)fs.f_type == known[i]) return true;
+	return false;
 }
 
-/* Temporary name, fsync, rename, fsync of the directory. `reserved_fd` may be -1. */
-int write_exit_record(int dir_fd, const char *name, int reserved_fd, const char *record) {
-	char temporary[NAME_MAX + 8];
-	temporary_name(temporary, name);
-	int fd = reserved_fd >= 0 ? reserved_fd : openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0) return -1;
-	int result = pwrite(fd, record, strlen(record), 0) == (ssize_t)strlen(record) && fsync(fd) == 0 ? 0 : -1;
-	if (fd != reserved_fd) close(fd);
-	if (result < 0 || renameat(dir_fd, temporary, dir_fd, name) < 0) return -1;
-	return fsync(dir_fd);
+/* One write of one sector: a reader sees all of the line or nothing, also after a power cut. Durable when it returns 0. */
+static int write_exit_record(int dir_fd, int fd, const char *record) {
+	char line[MAX_RECORD];
+	memset(line, ' ', sizeof line);
+	memcpy(line, record, strcspn(record, "\n"));
+	line[sizeof line - 1] = '\n';
+	if (pwrite(fd, line, sizeof line, 0) != sizeof line || fdatasync(fd) < 0) return -1;
+	return names_follow_content(fd) ? 0 : fsync(dir_fd);
+}
+
+/* For serve, of a supervisor that is gone. A record counts with its end of line only; one that was not durable yet is made so. */
+bool read_exit_record(const char *path, char record[MAX_RECORD + 1]) {
+	char name[NAME_MAX + 1];
+	CLEANUP_FD int dir = open_parent(path, name);
+	CLEANUP_FD int file = dir < 0 ? -1 : openat(dir, name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	ssize_t length = file < 0 ? -1 : RETRY(pread(file, record, MAX_RECORD, 0));
+	if (length <= 0 || record[length - 1] != '\n') return false;
+	record[length] = '\0';
+	write_exit_record(dir, file, record);
+	return true;
+}
+
+void replace_exit_record(const char *path, const char *record) {
+	char name[NAME_MAX + 1];
+	CLEANUP_FD int dir = open_parent(path, name);
+	CLEANUP_FD int file = dir < 0 ? -1 : openat(dir, name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+	if (file >= 0) write_exit_record(dir, file, record);
+}
+
+/* Of a launch that failed. What is neither empty nor blank is not of this launch. */
+void drop_exit_record(const char *path) {
+	char name[NAME_MAX + 1], first = ' ';
+	CLEANUP_FD int dir = open_parent(path, name);
+	CLEANUP_FD int file = dir < 0 ? -1 : openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (file >= 0 && pread(file, &first, 1, 0) >= 0 && first == ' ') unlinkat(dir, name, 0);
 }
 
 /* What a later `serve` needs to find this supervisor and its container again. Not durable: neither survives a reboot. */
@@ -193,7 +224,7 @@ static int start(const struct request *request, struct failure *failure) {
 	int report[2], status[2] = {-1, -1};
 	CLEANUP_FD int into = *request->clone_into ? open(request->clone_into, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (*request->clone_into && into < 0) return fail(failure, "open", "cannot open the cgroup %s", request->clone_into);
-	if (reserve_exit_record(request->exit_record, failure) < 0) return -1;
+	if (make_exit_record(request->exit_record, failure) < 0) return -1;
 	for (int i = 0; i < 2; i++)
 		if (open_log(&self.log[i], &request->sink[i], &child.stdio[i + 1], failure) < 0) return -1;
 	child.stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -258,7 +289,7 @@ static void finish(int status) {
 	if (dropped) length += snprintf(record + length, 64, ",\"droppedLogBytes\":%llu", (unsigned long long)dropped);
 	strcpy(record + length, "}\n");
 	int tries = 0;
-	while (write_exit_record(self.record_dir, self.record_name, tries ? -1 : self.record_file, record) < 0) {
+	while (write_exit_record(self.record_dir, self.record_file, record) < 0) {
 		if (++tries == 300) { /* 30 s: better told than never, and said so */
 			strcpy(record + length, ",\"notDurable\":true}\n");
 			break;
@@ -290,7 +321,7 @@ static _Noreturn void give_up(struct report *report) {
 		kill(self.target.pid, SIGKILL);
 		waitpid(self.target.pid, NULL, __WALL);
 	}
-	if (self.record_dir >= 0) drop_reservation(self.record_dir, self.record_name);
+	if (self.record_file >= 0) unlinkat(self.record_dir, self.record_name, 0);
 	report->kind = REPORT_FAILED;
 	tell(report);
 	_exit(1);
@@ -304,7 +335,7 @@ _Noreturn void supervise(struct request *request, void *frame, size_t frame_size
 	self.report = dup3(report_fd, 3, O_CLOEXEC);
 	self.runtime = dup3(runtime_fd, 4, O_CLOEXEC);
 	close_range(5, ~0U, 0);
-	self.record_dir = self.status = self.mounts = -1;
+	self.record_dir = self.record_file = self.status = self.mounts = -1;
 	become_supervisor();
 	snprintf(self.id, sizeof self.id, "%s", request->container);
 	snprintf(self.state_name, sizeof self.state_name, "containers/%s", self.id);
@@ -320,6 +351,8 @@ _Noreturn void supervise(struct request *request, void *frame, size_t frame_size
 	report.start = self.target.start;
 	/* A serve that died before it heard of this container leaves nobody who knows of it: then it must not live. */
 	if (tell(&report) < 0) give_up(&report);
+	/* While the container runs: its end then finds the file on the disk, and pays for one sector only. */
+	fdatasync(self.record_file);
 	finish(watch());
 	_exit(0);
 }

@@ -2,11 +2,12 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { LaunchFailed } from '../../../runtime/launcher/client.ts';
+import { parseExitRecord } from '../../../runtime/launcher/exit-record.ts';
 import { type Bed, eventually, exists, makeBed, makeCgroup, mountsBelow, processesWith } from './harness.ts';
 
 let bed: Bed;
@@ -52,7 +53,10 @@ test('an end while no launcher runs is told by the next one, and signals work af
   const long = await bed.request(['sleep', '100'], { init: true });
   await bed.launcher.launch(long);
   bed.launcher.launch(short).catch(() => {});
-  await eventually(() => exists(short.exitRecord), 'the exit record');
+  await eventually(
+    async () => parseExitRecord(await readFile(short.exitRecord, 'utf8').catch(() => '')),
+    'the exit record',
+  );
   process.kill(await servePid(), 'SIGKILL');
   expect(await bed.exit(short.containerId)).toMatchObject({ exitCode: 12 });
   await bed.launcher.signal(long.containerId, 15);
@@ -73,6 +77,36 @@ test('a container whose supervisor is killed is killed too, and reported lost', 
     expect(JSON.parse(await readFile(request.exitRecord, 'utf8'))).toMatchObject({ lost: true });
   }
   await cgroup.remove();
+});
+
+test.each(['', '  ', '{"containerId":"x","exitCode":0'])(
+  'an exit record that a killed supervisor left as %j is none: the container is lost, and a new record says so',
+  async (left) => {
+    const request = await bed.request(['sleep', '100']);
+    await bed.launcher.launch(request);
+    expect(parseExitRecord(await readFile(request.exitRecord, 'utf8'))).toBe(undefined);
+    const [entry] = await bed.launcher.list();
+    const reconnected = once(bed.launcher, 'reconnected');
+    process.kill(await servePid(), 'SIGKILL');
+    process.kill(entry!.supervisorPid, 'SIGSTOP');
+    await writeFile(request.exitRecord, left);
+    process.kill(entry!.supervisorPid, 'SIGKILL');
+    const record = await bed.exit(request.containerId);
+    expect(record).toMatchObject({ lost: true });
+    await reconnected;
+    expect(JSON.parse(await readFile(request.exitRecord, 'utf8'))).toMatchObject({ lost: true });
+  },
+);
+
+test('a whole exit record whose supervisor was killed before it could tell is told by the launcher', async () => {
+  const request = await bed.request(['sleep', '100']);
+  await bed.launcher.launch(request);
+  const [entry] = await bed.launcher.list();
+  const line = { containerId: request.containerId, exitCode: 5, finishedAtMs: 1 };
+  process.kill(entry!.supervisorPid, 'SIGSTOP');
+  await writeFile(request.exitRecord, `${JSON.stringify(line)}\n`);
+  process.kill(entry!.supervisorPid, 'SIGKILL');
+  expect(await bed.exit(request.containerId)).toEqual(line);
 });
 
 test('supervisor and launcher killed together: the container does not live on', async () => {

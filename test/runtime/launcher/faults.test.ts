@@ -1,6 +1,6 @@
 /** Every operation is made to fail: the failure names it, and nothing is left behind. */
 
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rm, rmdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { LaunchFailed } from '../../../runtime/launcher/client.ts';
@@ -121,6 +121,27 @@ describe('outside of operations', () => {
     const other = await bed.request(['/tmp/script']);
     other.operations.push({ op: 'createFile', path: '/tmp/script', mode: 0o755, content: '#!/none\n' });
     expect(await failureOf(other)).toMatchObject({ errno: 2, message: expect.stringMatching(/interpreter/) });
+  });
+
+  test('an exit record that is there already is taken when it is an empty file, and refused otherwise', async () => {
+    const request = await bed.request(['sh', '-c', 'exit 4']);
+    const EEXIST = 17;
+    const refused = { step: 'exitRecord', errno: EEXIST };
+    const named = (name: string) => ({ ...request, containerId: `${request.containerId}-${name}` });
+    await writeFile(request.exitRecord, 'something');
+    expect(await failureOf(named('full'))).toMatchObject(refused);
+    expect(await readFile(request.exitRecord, 'utf8')).toBe('something');
+    await rm(request.exitRecord);
+    await symlink('/dev/null', request.exitRecord);
+    expect(await failureOf(named('symlink'))).toMatchObject({ step: 'exitRecord', errno: ELOOP });
+    await rm(request.exitRecord);
+    await writeFile(request.exitRecord, '');
+    await link(request.exitRecord, `${request.exitRecord}-too`);
+    expect(await failureOf(named('link'))).toMatchObject(refused);
+    await rm(`${request.exitRecord}-too`);
+    await bed.launcher.launch(request);
+    expect(await bed.exit(request.containerId)).toMatchObject({ exitCode: 4 });
+    expect(JSON.parse(await readFile(request.exitRecord, 'utf8'))).toMatchObject({ exitCode: 4 });
   });
 
   test('no directory for the exit record, the log, the cgroup', async () => {

@@ -127,7 +127,8 @@ test('a log goes on where it was when a container runs in the same sandbox again
   const request = await bed.request(sh('echo one'));
   await bed.launcher.launch(request);
   await bed.exit(request.containerId);
-  await bed.launcher.launch({ ...request, containerId: `${request.containerId}b`, argv: sh('echo two') });
+  const again = { containerId: `${request.containerId}b`, exitRecord: `${request.exitRecord}b` };
+  await bed.launcher.launch({ ...request, ...again, argv: sh('echo two') });
   await bed.exit(`${request.containerId}b`);
   expect(await readFile(request.stdout.path, 'utf8')).toBe('one\ntwo\n');
 });
