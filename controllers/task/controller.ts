@@ -29,11 +29,25 @@ export function registerTaskController(manager: Manager, options: TaskController
   const frameworks = manager.informer(Framework).store;
   tasks.addIndex(INDEX, (task) => (hasEnded(task) && !task.metadata.deletionTimestamp ? [groupOf(task)] : []));
 
+  // Uids whose deletion was asked for and is not in the cache yet: each ending task would ask for them again.
+  const asked = new Set<string>();
+  manager.informer(Task).onChange(({ old, new: next }) => {
+    if (old && old.metadata.uid !== next?.metadata.uid) asked.delete(old.metadata.uid ?? '');
+  });
+
   const collect = async (task: TaskDocument): Promise<Outcome> => {
     const policy = policyFor(task, frameworks, options);
     const plan = planHistory(tasks.byIndex(INDEX, groupOf(task)), policy, clock.now());
     for (const { metadata } of plan.delete) {
-      await client.delete(Task, keyOf({ metadata }), { uid: metadata.uid, propagationPolicy: 'Background' });
+      const uid = metadata.uid ?? '';
+      if (asked.has(uid)) continue;
+      asked.add(uid);
+      try {
+        await client.delete(Task, keyOf({ metadata }), { uid, propagationPolicy: 'Background' });
+      } catch (error) {
+        asked.delete(uid);
+        throw error;
+      }
     }
     return plan.lookAgainAfterMs === undefined ? done : requeueAfter(plan.lookAgainAfterMs);
   };
