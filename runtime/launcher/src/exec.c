@@ -108,8 +108,12 @@ static int command_main(void *argument) {
 	setsid();
 	if (w->child->controlling_terminal) ioctl(0, TIOCSCTTY, 0);
 	umask(w->umask);
-	/* Whatever is open here is closed by the exec: no descriptor of the host's gets into the container. */
-	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0) {
+	/*
+	 * Closed now, not by the exec: the path of the command is looked up before that, and /proc/self/fd/N in it would lead through a descriptor of
+	 * ours to files of the host (as in CVE-2024-21626). Only the pipe for the report stays, which the exec closes.
+	 */
+	unsigned report = (unsigned)w->child->report_fd;
+	if ((report > 3 && close_range(3, report - 1, 0) < 0) || close_range(report + 1, ~0U, 0) < 0) {
 		failed(w, "close_range", "close", "descriptors");
 		return report_failure(w);
 	}

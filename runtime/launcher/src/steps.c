@@ -192,6 +192,7 @@ static int enter_root(struct world *w, const char *path) {
 	struct statx st;
 	int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) return failed(w, "open", "find the root", path);
+	close(w->root); /* the host's: through /proc/self/fd it would still lead there after the change of root */
 	w->root = fd;
 	if (statx(fd, "", AT_EMPTY_PATH, 0, &st) == 0 && st.stx_attributes_mask & STATX_ATTR_MOUNT_ROOT && !(st.stx_attributes & STATX_ATTR_MOUNT_ROOT)) {
 		errno = EINVAL;
@@ -223,6 +224,7 @@ static int pivot_root_(struct world *w) {
 	if (fchdir(w->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0) return failed(w, "pivot_root", "change", "the root");
 	if (syscall(SYS_umount2, ".", UMOUNT_DETACH) < 0) return failed(w, "umount", "detach", "the old root");
 	if (chdir("/") < 0) return failed(w, "chdir", "enter", "the new root");
+	close(w->root);
 	w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return w->root < 0 ? failed(w, "open", "open", "the new root") : own_standard_input(w);
 }
