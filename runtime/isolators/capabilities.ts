@@ -24,6 +24,13 @@ export const defaultCapabilities = [
   'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'FSETID', 'KILL', 'SETGID', 'SETUID', 'NET_BIND_SERVICE', 'SYS_CHROOT',
 ];
 
+/**
+ * What a document can ask for where the agent's policy (`isolation.boundingCapabilities`) says nothing: the default, and what stays within the
+ * container. Each of the others reaches the host: MKNOD its disks, SYS_ADMIN its mounts, SYS_PTRACE the agent in exec, NET_ADMIN and NET_RAW its network.
+ */
+// biome-ignore format: rows
+export const grantableCapabilities = [...defaultCapabilities, 'SETPCAP', 'SETFCAP', 'IPC_LOCK'];
+
 export function capabilitiesIsolator({ policy }: IsolatorHost, available = availableCapabilities()): Isolator {
   return {
     name: 'linux/capabilities',
@@ -55,13 +62,16 @@ export function resolveCapabilities(
   available: ReadonlySet<number>,
 ): CapabilitySets {
   const asked = container.security?.capabilities ?? {};
-  const allowed = new Set<string>(policy.boundingCapabilities ?? capabilityNames);
+  const allowed = new Set<string>(policy.boundingCapabilities ?? grantableCapabilities);
   const defaults = (policy.defaultCapabilities ?? defaultCapabilities).filter((name) => allowed.has(name));
   for (const set of ['effective', 'bounding'] as const) {
     for (const name of asked[set] ?? []) {
       const field = `security.capabilities.${set}`;
       if (!capabilityNames.includes(name)) throw new IsolationRefused(`${field}: ${name} is no capability`);
-      if (!allowed.has(name)) throw new IsolationRefused(`${field}: ${name} is more than this agent allows`);
+      if (!allowed.has(name))
+        throw new IsolationRefused(
+          `${field}: ${name} is more than this agent allows (Agent spec.isolation.boundingCapabilities)`,
+        );
       if (!available.has(numberOf(name)))
         throw new IsolationRefused(`${field}: this agent does not have ${name} itself`);
     }

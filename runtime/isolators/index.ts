@@ -6,6 +6,7 @@ import { memoryIsolator } from './cgroups/memory.ts';
 import { pidsIsolator } from './cgroups/pids.ts';
 import { devIsolator } from './filesystem/dev.ts';
 import { hostRootIsolator, sealedRootIsolator } from './filesystem/host-root.ts';
+import { hostSecretsIsolator } from './filesystem/host-secrets.ts';
 import { procIsolator } from './filesystem/proc.ts';
 import { sandboxIsolator } from './filesystem/sandbox.ts';
 import { scratchIsolator } from './filesystem/scratch.ts';
@@ -31,6 +32,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     pidsIsolator(host),
     namespacesIsolator(),
     hostRootIsolator(host),
+    hostSecretsIsolator(host),
     procIsolator(),
     sysIsolator(host),
     devIsolator(),
@@ -40,7 +42,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     sealedRootIsolator(),
     hostnameIsolator(),
     networkIsolator(),
-    rlimitsIsolator(),
+    rlimitsIsolator(host),
     oomScoreIsolator(),
     umaskIsolator(),
     workingDirectoryIsolator(),

@@ -1,6 +1,6 @@
 /** POSIX resource limits. Without a rule the container has the agent's limits. */
 import { type Operation, RLIMIT_UNLIMITED } from '../launcher/operations.ts';
-import { IsolationRefused, type Isolator } from './isolator.ts';
+import { IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 
 /** Mesos's names and the numbers of asm-generic/resource.h, which x86-64 and arm64 share. */
 export const rlimitNumbers: Record<string, number> = {
@@ -22,10 +22,21 @@ export const rlimitNumbers: Record<string, number> = {
   RLMT_RTTIME: 15,
 };
 
-export function rlimitsIsolator(): Isolator {
+/** With these a task could take the processors from everything else on the host: they go with the capability. */
+const SCHEDULING = new Set(['RLMT_NICE', 'RLMT_RTPRIO']);
+
+export function rlimitsIsolator({ policy }: Pick<IsolatorHost, 'policy'>): Isolator {
   return {
     name: 'posix/rlimits',
-    contribute: ({ container }) => ({ privileges: (container.rlimits ?? []).map(toOperation) }),
+    contribute({ container }) {
+      const rlimits = container.rlimits ?? [];
+      const refused = rlimits.findIndex(({ type }) => SCHEDULING.has(type));
+      if (refused >= 0 && !policy().boundingCapabilities?.includes('SYS_NICE'))
+        throw new IsolationRefused(
+          `rlimits[${refused}].type: ${rlimits[refused]?.type} needs an agent whose spec.isolation.boundingCapabilities has SYS_NICE`,
+        );
+      return { privileges: rlimits.map(toOperation) };
+    },
   };
 }
 

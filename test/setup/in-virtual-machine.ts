@@ -1,29 +1,32 @@
 /**
- * Runs inside the virtual machine: Jest on the folders named, a file at a time, with a slower clock; the result is one line.
- * An emulated processor now and then kills Node itself (SIGSEGV, SIGTRAP: seen in plain Node too): such a file is run again, and it is said.
+ * Runs inside the virtual machine: Jest on the folders named, one folder of tests at a time, with a slower clock; the result is one line.
+ * An emulated processor now and then kills Node itself (SIGSEGV, SIGTRAP: seen in plain Node too): such a folder is run again, and it is said.
  */
 import { globSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { Outcome } from '../suites.ts';
 import { runJest } from './jest.ts';
 
 const ATTEMPTS = 3;
 const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
-const files = process.argv.slice(2).flatMap((folder) => globSync(`${folder}/**/*.test.ts`).sort());
-for (const file of files) {
-  const outcome = await runFile(file);
+const files = process.argv.slice(2).flatMap((folder) => globSync(`${folder}/**/*.test.ts`));
+const folders = Map.groupBy(files.sort(), (file) => dirname(file));
+for (const [folder, tests] of folders) {
+  const outcome = await runFolder(folder, tests);
   for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += outcome[key];
 }
 process.stdout.write(`OUTCOME ${JSON.stringify(total)}\n`);
 process.exit(0);
 
-async function runFile(file: string): Promise<Outcome> {
+async function runFolder(folder: string, tests: string[]): Promise<Outcome> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runJest([file], ['--runInBand', '--testTimeout=300000'], {
+      return await runJest(tests, ['--runInBand', '--testTimeout=300000'], {
         TEPUI_TEST_SLOW: '10',
+        TEPUI_CRASH_ROUNDS: '2',
       });
     } catch (error) {
-      process.stderr.write(`${file}: ${(error as Error).message} (attempt ${attempt} of ${ATTEMPTS})\n`);
+      process.stderr.write(`${folder}: ${(error as Error).message} (attempt ${attempt} of ${ATTEMPTS})\n`);
       if (attempt === ATTEMPTS) return { passed: 0, failed: 1, skipped: 0 };
     }
   }

@@ -45,8 +45,13 @@ describe('capabilities', () => {
   test.each([
     [{ effective: ['NOPE'] }, {}, 'NOPE is no capability'],
     [{ effective: ['SYS_ADMIN'] }, { boundingCapabilities: ['CHOWN'] }, 'SYS_ADMIN is more than this agent allows'],
-    [{ effective: ['SYS_ADMIN'], bounding: ['CHOWN'] }, {}, 'SYS_ADMIN is not in the bounding set'],
-    [{ bounding: ['SYS_RESOURCE'] }, {}, 'this agent does not have SYS_RESOURCE itself'],
+    [{ effective: ['SYS_ADMIN'] }, {}, 'SYS_ADMIN is more than this agent allows'],
+    [{ effective: ['KILL'], bounding: ['CHOWN'] }, {}, 'KILL is not in the bounding set'],
+    [
+      { bounding: ['SYS_RESOURCE'] },
+      { boundingCapabilities: ['SYS_RESOURCE'] },
+      'this agent does not have SYS_RESOURCE itself',
+    ],
   ])('%j is refused', (asked, policy, message) => {
     const available = new Set([...all].filter((number) => number !== numbers('SYS_RESOURCE')[0]));
     expect(() => resolveCapabilities(container(asked), policy, available)).toThrow(message);
