@@ -21,6 +21,9 @@ export interface Suite {
   run(): Promise<Outcome>;
 }
 
+/** What of the runtime meets the kernel. The agent's own logic (a third of the suite) does not differ, and the machine is emulated: 10 times as slow. */
+const ON_CGROUP_V2 = ['cgroups', 'isolators', 'containerizers', 'launcher', 'seccomp', 'volumes', 'escape'];
+
 /** Every suite, cheap ones first. */
 export const SUITES: Suite[] = [
   {
@@ -60,10 +63,10 @@ export const SUITES: Suite[] = [
   },
   {
     name: 'cgroup-v2',
-    about: 'the runtime suite again, in a virtual machine with pure cgroup v2',
+    about: `the runtime suite again, in a virtual machine with pure cgroup v2: ${ON_CGROUP_V2.join(', ')}`,
     unavailable: async () =>
       notRoot() ?? (sharedTool('v2vm.sh') ? undefined : 'the tool that boots a virtual machine is not here'),
-    run: () => runInVirtualMachine(['test/runtime']),
+    run: () => runInVirtualMachine(ON_CGROUP_V2.map((folder) => `test/runtime/${folder}`)),
   },
 ];
 
