@@ -17,10 +17,15 @@ export async function patchStatus<T extends WithStatus>(
   object: T,
   status: NonNullable<T['status']>,
 ): Promise<T | undefined> {
-  const patch = mergePatchBetween(object.status ?? {}, status);
+  const patch = mergePatchBetween(object.status ?? {}, withoutEmptyTexts(status));
   if (patch === undefined) return undefined;
   const { uid, resourceVersion } = object.metadata ?? {};
   return client.mergePatch(resource, keyOf(object), { metadata: { uid, resourceVersion }, status: patch }, 'status');
+}
+
+/** Leaves out texts that are empty: API servers before 1.21 refuse them, and to a reader they are the same as absent. */
+function withoutEmptyTexts(status: object): object {
+  return Object.fromEntries(Object.entries(status).filter(([, value]) => value !== ''));
 }
 
 /** The JSON merge patch that leads from one document to the other; undefined if they are equal. Lists are replaced whole. */

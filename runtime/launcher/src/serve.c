@@ -294,29 +294,48 @@ static void handle_frame(struct client *client, uint8_t *frame, uint32_t length,
 	}
 }
 
-static void client_readable(struct client *client) {
+/* What a killed agent still has in its socket comes first: its successor must not be told of fewer containers than there will be. */
+static void drain_others(const struct client *asking);
+enum { MAX_DRAINED = 4096 };
+
+/* Whether there may be more to read at once; not when the client is gone. */
+static bool client_readable(struct client *client) {
 	/* First the length, into `header`; then a mapping of its own, which a supervisor can give back after the start. */
 	void *into = client->frame ? (void *)(client->frame + client->got) : (void *)((uint8_t *)&client->header + client->got);
 	ssize_t n = RETRY(recv(client->source.fd, into, (client->frame ? client->length : 4) - client->got, MSG_DONTWAIT));
-	if (n < 0 && errno == EAGAIN) return;
-	if (n <= 0) return drop_client(client);
+	if (n < 0 && errno == EAGAIN) return false;
+	if (n <= 0) return drop_client(client), false;
 	client->got += (size_t)n;
 	if (!client->frame) {
-		if (client->got < 4) return;
+		if (client->got < 4) return true;
 		client->length = client->header;
 		client->map_size = client->length * 3UL + 64;
 		client->frame = client->length < 8 || client->length > MAX_FRAME ? MAP_FAILED
 			: mmap(NULL, client->map_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 		client->got = 0;
-		if (client->frame != MAP_FAILED) return;
+		if (client->frame != MAP_FAILED) return true;
 		client->frame = NULL;
-		return drop_client(client);
+		return drop_client(client), false;
 	}
-	if (client->got < client->length) return;
+	if (client->got < client->length) return true;
 	uint8_t *frame = client->frame;
 	client->frame = NULL, client->got = 0;
+	if (*(uint32_t *)(void *)frame == FRAME_LIST) drain_others(client);
 	handle_frame(client, frame, client->length, client->map_size);
 	munmap(frame, client->map_size);
+	return true;
+}
+
+static void drain_others(const struct client *asking) {
+	static bool draining;
+	if (draining) return; /* a LIST among what is drained: it must not come back to `asking` */
+	draining = true;
+	for (struct source *source = server.sources, *next; source; source = next) {
+		next = source->next;
+		if (source->kind != CLIENT || source == &asking->source) continue;
+		for (int steps = 0; steps < MAX_DRAINED && client_readable((struct client *)source); steps++) {}
+	}
+	draining = false;
 }
 
 static void accept_client(void) {
