@@ -15,12 +15,20 @@ import { lostTermination, terminationOf } from './termination.ts';
 
 const launchAttempts = 100;
 const launchPauseMs = 20;
+const secondLooks = 3;
+const secondLookPauseMs = 250;
 
 type Recovered = Awaited<ReturnType<Containerizer['recover']>>;
 
 export async function recoverContainers(context: NativeContext, expected: string[]): Promise<Recovered> {
   const { records, launcher, cgroups, containers, logger } = context;
-  const running = new Map((await settledList(launcher)).map((entry) => [entry.containerId, entry]));
+  let running = byId(await settledList(launcher));
+  // A launch that was cut may still come: what the earlier agent had sent is carried out, however busy the machine is.
+  const mayCome = () => expected.some((id) => !running.has(id) && records.readLaunch(id) && !records.readExit(id));
+  for (let look = 0; look < secondLooks && mayCome(); look++) {
+    await delay(secondLookPauseMs);
+    running = byId(await settledList(launcher));
+  }
   const recovered: Recovered = [];
   const orphans = new Set([...running.keys(), ...cgroups.list()]);
   const wanted = new Set(expected);
@@ -51,6 +59,10 @@ export async function recoverContainers(context: NativeContext, expected: string
     await destroyContainer(context, containerId);
   }
   return recovered;
+}
+
+function byId(list: ListedContainer[]): Map<string, ListedContainer> {
+  return new Map(list.map((entry) => [entry.containerId, entry]));
 }
 
 /** undefined when there is nothing to tell: its record is torn, because the agent died while it wrote it, before anything was made. */

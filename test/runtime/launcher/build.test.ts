@@ -71,14 +71,18 @@ compiled('without a compiler the message says what to install', async () => {
   }
 });
 
-test("sources that do not compile are told with the compiler's words", async () => {
-  const copy = await copySources();
-  try {
-    await writeFile(join(copy, 'src', 'main.c'), 'int main(void) { return nonsense; }\n');
-    await expect(run(process.execPath, [join(copy, 'build.ts')])).rejects.toMatchObject({
-      stderr: expect.stringContaining('nonsense'),
-    });
-  } finally {
-    await rm(dirname(copy), { recursive: true });
-  }
-}, 120_000);
+compiled(
+  "sources that do not compile are told with the compiler's words",
+  async () => {
+    const copy = await copySources();
+    try {
+      await writeFile(join(copy, 'src', 'main.c'), 'int main(void) { return nonsense; }\n');
+      await expect(run(process.execPath, [join(copy, 'build.ts')])).rejects.toMatchObject({
+        stderr: expect.stringContaining('nonsense'),
+      });
+    } finally {
+      await rm(dirname(copy), { recursive: true });
+    }
+  },
+  120_000,
+);
