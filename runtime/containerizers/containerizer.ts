@@ -8,9 +8,27 @@
 import type { Task, TaskContainer } from '../../crds/types.generated.ts';
 
 export interface LaunchSpec {
+  /**
+   * Of this run of the container, unique for ever. A task of one container has one id for both (`<uuid>`); in a task group it is
+   * `<groupId>.<container name>`, and each restart in place appends `.<run>`.
+   */
   containerId: string;
   task: Task;
   container: TaskContainer;
+  /** The task's run that this container belongs to, made by `prepareGroup`. Absent: a task of one container that shares nothing. */
+  groupId?: string;
+  /** What to execute, entrypoint and command of an image already put together. Absent: `commandOf(container)`. */
+  argv?: string[];
+  /** Absolute path in the container. Absent: `container.workingDir`, else the sandbox. */
+  workingDirectory?: string;
+  /** Root file system from an image. Absent: the host's files, read-only. */
+  image?: ImageRoot;
+  /** Absent: as `task.spec.network.mode` says, Host or None, made by the containerizer itself. */
+  network?: ContainerNetwork;
+  /** Own user ids. Absent: those of the host. */
+  userNamespace?: UserNamespace;
+  /** Device files beyond the usual ones, allowed by the agent and found on the host. */
+  devices?: ContainerDevice[];
   /** Host directory that becomes the container's working directory; exists, owned by the user. Holds `stdout` and `stderr`. */
   sandbox: string;
   /** Resolved environment, already merged (secrets included): never logged. */
@@ -22,7 +40,46 @@ export interface LaunchSpec {
   resources: ContainerResources;
 }
 
+/** A provisioned image: its layers stay where they are until the holder (the container's id) is released. */
+export interface ImageRoot {
+  /** As the document has it. */
+  reference: string;
+  /** `sha256:...` of the manifest for this platform. */
+  digest: string;
+  /** Unpacked layers, the uppermost first, as overlay's `lowerdir`. Directories on the host; never written to. */
+  layers: string[];
+}
+
+/** The network namespace that the containers of a task share. `runtime/network` makes and removes it. */
+export interface ContainerNetwork {
+  /** A bind-mounted namespace file. */
+  namespacePath: string;
+  /** Files of this task that appear at /etc/hosts, /etc/resolv.conf and /etc/hostname. */
+  files?: { hosts?: string; resolvConf?: string; hostname?: string };
+}
+
+/** One contiguous map for users and one for groups: `containerId` 0 .. `size`-1 is `hostId` .. on the host. */
+export interface UserNamespace {
+  uids: { hostId: number; size: number };
+  gids: { hostId: number; size: number };
+}
+
+export interface ContainerDevice {
+  /** Absolute path in the container. */
+  path: string;
+  type: 'c' | 'b';
+  major: number;
+  minor: number;
+  /** Letters of r, w, m. */
+  permissions: string;
+  mode?: number;
+  uid?: number;
+  gid?: number;
+}
+
 export interface ContainerMount {
+  /** What is mounted. Default: a bind of `source`. `overlay`: an image, read-only, `source` is the layers joined by colons, the uppermost first. */
+  type?: 'bind' | 'overlay';
   source: string;
   /**
    * A directory that `source` must be in. It is then resolved below it at the moment of the mount, so that symbolic links that a task made or
@@ -32,6 +89,8 @@ export interface ContainerMount {
   /** Absolute path in the container, or relative to the sandbox. */
   target: string;
   readOnly: boolean;
+  /** Default None: mounts made later on either side stay there. */
+  propagation?: 'None' | 'HostToContainer' | 'Bidirectional';
 }
 
 export interface ContainerResources {
@@ -97,12 +156,29 @@ export interface ExecSession {
   exit: Promise<{ exitCode?: number; signal?: number }>;
 }
 
+/** What the containers of one task share. */
+export interface GroupSpec {
+  groupId: string;
+  task: Task;
+  network?: ContainerNetwork;
+  userNamespace?: UserNamespace;
+  /** Sum of the containers' resources, enforced on all of them together (`spec.shareCgroups`). Absent: each container has its own limits. */
+  resources?: ContainerResources;
+}
+
 export interface Containerizer {
   readonly name: 'native' | 'oci' | 'docker' | 'composing';
   /** Why this containerizer cannot run the task, as `field: reason` sentences; empty when it can. */
   unsupported(task: Task): string[];
   /** Takes back what an earlier agent process left; destroys containers that are not in `expected`. Returns those still running or ended meanwhile. */
   recover(expected: string[]): Promise<{ containerId: string; running: boolean; launched?: LaunchedContainer }[]>;
+  /**
+   * Makes what the containers of a group share: IPC (and with `namespaces.pid: Task` pid) namespace, /dev/shm, the cgroup above theirs. Before the first
+   * launch with this `groupId`; idempotent, also for a later agent process. Absent: this containerizer runs tasks of one container only.
+   */
+  prepareGroup?(group: GroupSpec): Promise<void>;
+  /** Removes it, after all containers of the group are destroyed. Idempotent, tolerates unknown ids. */
+  destroyGroup?(groupId: string): Promise<void>;
   launch(spec: LaunchSpec, signal?: AbortSignal): Promise<LaunchedContainer>;
   wait(containerId: string): Promise<Termination>;
   /** Sends a signal to every process of the container. */
@@ -112,6 +188,12 @@ export interface Containerizer {
   update(containerId: string, resources: ContainerResources): Promise<void>;
   usage(containerId: string): Promise<ResourceStatistics>;
   exec(request: ExecRequest): Promise<ExecSession>;
+  /** Stops or resumes every process of the container (cgroup freezer). */
+  freeze?(containerId: string, frozen: boolean): Promise<void>;
+  /** Joins the standard streams of a container started with `stdin` or `tty`; its end detaches and ends nothing. Several may be attached. */
+  attach?(containerId: string): Promise<ExecSession>;
+  /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. */
+  dial?(containerId: string, port: number, host?: string): Promise<import('node:stream').Duplex>;
   /** Releases this process's handles; containers go on. */
   close(): Promise<void>;
 }
