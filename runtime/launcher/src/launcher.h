@@ -182,4 +182,5 @@ void drop_exit_record(const char *path);
 int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
 int run_exec(void);
+int run_hold(char **argv); /* hold.c */
 #endif

@@ -1,6 +1,6 @@
 /*
- * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container),
- * `decode-check` (feeds frames to the decoder: for tests), `version`. See ../PROTOCOL.md.
+ * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `hold`
+ * and `unhold` (namespaces without a process), `decode-check` (feeds frames to the decoder: for tests), `version`. See ../PROTOCOL.md.
  */
 #include "launcher.h"
 #include <dirent.h>
@@ -340,9 +340,10 @@ int main(int argc, char **argv) {
 	arguments_end = argc > 0 ? argv[argc - 1] + strlen(argv[argc - 1]) : argv[0];
 	if (strcmp(role, "version") == 0) return printf("tepui-launcher %s protocol %d\n", BUILD_ID, PROTOCOL_VERSION) < 0;
 	if (strcmp(role, "decode-check") == 0) return decode_check();
+	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
 	bool serving = strcmp(role, "serve") == 0 && argc == 3;
 	if (!serving && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | decode-check | version\n");
+		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | hold | unhold | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */
