@@ -16,7 +16,7 @@ import { EXEC_PROTOCOLS, parseExecQuery, refuseExec, serveExec } from './exec.ts
 import { BadQuery, parseLogQuery, sendLog } from './logs.ts';
 import { accessFor, matchRoute, type Route } from './routes.ts';
 import { readStatistics } from './statistics.ts';
-import type { TasksSource } from './tasks-source.ts';
+import { shownTask, type TasksSource } from './tasks-source.ts';
 
 export interface EndpointOptions {
   agentName: string;
@@ -123,7 +123,7 @@ async function handle(
       response.writeHead(200, { 'content-type': options.metrics.contentType }).end(await options.metrics.metrics());
       return;
     case 'tasks':
-      return sendJson(response, { items: options.tasks.list().map(({ ended: _ended, ...task }) => task) });
+      return sendJson(response, { items: options.tasks.list().map(shownTask) });
     case 'stats':
       return sendStatistics(response, options.tasks, route);
     case 'logs': {

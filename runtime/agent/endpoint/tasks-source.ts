@@ -2,6 +2,22 @@
 import type { ExecRequest, ExecSession, ResourceStatistics } from '../../containerizers/containerizer.ts';
 import type { TaskReport } from '../tasks/status.ts';
 
+/** One container of a task: logs, exec, attach, cp and statistics address it as namespace/task/container. */
+export interface EndpointContainer {
+  name: string;
+  init: boolean;
+  /** Of its newest run; absent before the first. */
+  containerId?: string;
+  /** Holds `stdout` and `stderr` of the newest run, and of the run before a restart in place `stdout.previous` and `stderr.previous`. */
+  sandbox?: string;
+  isRunning: boolean;
+  /** Restarts in place. */
+  restarts: number;
+  /** Resolves when the container has ended for good, or the task was forgotten. */
+  ended: Promise<void>;
+}
+
+/** The fields beside `containers` are those of the first container that is no init container. */
 export interface EndpointTask {
   namespace: string;
   name: string;
@@ -13,6 +29,19 @@ export interface EndpointTask {
   isRunning: boolean;
   /** Resolves when the container has ended, or the task was forgotten. */
   ended: Promise<void>;
+  /** Init containers first, in the order of the document. */
+  containers: EndpointContainer[];
+}
+
+/** The container with this name; without one the first that is no init container. */
+export function containerOf(task: EndpointTask, name?: string): EndpointContainer | undefined {
+  if (name !== undefined) return task.containers.find((container) => container.name === name);
+  return task.containers.find((container) => !container.init) ?? task.containers[0];
+}
+
+/** As it is sent to clients. */
+export function shownTask({ ended: _ended, containers, ...task }: EndpointTask): object {
+  return { ...task, containers: containers.map(({ ended: _containerEnded, ...container }) => container) };
 }
 
 export interface TasksSource {

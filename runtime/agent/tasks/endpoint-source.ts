@@ -1,6 +1,6 @@
 /** What the endpoint sees of tasks. */
 import type { Containerizer } from '../../containerizers/containerizer.ts';
-import type { EndpointTask, TasksSource } from '../endpoint/tasks-source.ts';
+import type { EndpointContainer, EndpointTask, TasksSource } from '../endpoint/tasks-source.ts';
 import type { TaskManager } from './manager.ts';
 import type { TaskRunner } from './runner.ts';
 
@@ -31,5 +31,22 @@ function describe(runner: TaskRunner): EndpointTask | undefined {
     ...(record?.sandbox && { sandbox: record.sandbox }),
     isRunning: record?.phase === 'Launched' && runner.container.kind === 'Running',
     ended: runner.whenEnded(),
+    containers: describeContainers(runner, runner.whenEnded()),
   };
+}
+
+function describeContainers({ record, document, container }: TaskRunner, ended: Promise<void>): EndpointContainer[] {
+  const name = record?.containerName ?? document?.spec.containers?.[0]?.name;
+  if (name === undefined) return [];
+  return [
+    {
+      name,
+      init: false,
+      ...(record?.containerId && { containerId: record.containerId }),
+      ...(record?.sandbox && { sandbox: record.sandbox }),
+      isRunning: record?.phase === 'Launched' && container.kind === 'Running',
+      restarts: 0,
+      ended,
+    },
+  ];
 }
