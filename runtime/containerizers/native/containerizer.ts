@@ -14,6 +14,7 @@ import { readBootId } from './boot-id.ts';
 import type { Container } from './container.ts';
 import type { NativeContext } from './context.ts';
 import { destroyContainer } from './destroy.ts';
+import { dialContainer } from './dial.ts';
 import { ContainerNotRunning, execInContainer } from './exec.ts';
 import { containerExited } from './exits.ts';
 import { checkHost } from './host-check.ts';
@@ -91,6 +92,7 @@ export async function createNativeContainerizer({
     update: (containerId, resources) => updateContainer(context, containerId, resources),
     usage: (containerId) => usageOf(context, containerId),
     exec: (request) => execInContainer(context, request),
+    dial: (containerId, port, host) => dialContainer(context, containerId, port, host),
     close: () => closeContext(context),
   };
 }

@@ -167,7 +167,7 @@ int failed(struct world *w, const char *step, const char *verb, const char *obje
 int install_filter(struct world *w, const struct op *op);
 int run_ops(struct world *w);
 
-/* supervise.c, serve.c, exec.c */
+/* supervise.c, serve.c, exec.c, dial.c */
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };
 struct report { /* supervisor -> serve, below PIPE_BUF so that it is atomic */
 	uint32_t kind;
@@ -183,4 +183,5 @@ int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
 int run_exec(void);
 int run_hold(char **argv); /* hold.c */
+int run_dial(int count, char **arguments);
 #endif

@@ -1,6 +1,7 @@
 /*
- * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `hold`
- * and `unhold` (namespaces without a process), `decode-check` (feeds frames to the decoder: for tests), `version`. See ../PROTOCOL.md.
+ * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `dial`
+ * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `decode-check` (feeds frames to the decoder:
+ * for tests), `version`. See ../PROTOCOL.md.
  */
 #include "launcher.h"
 #include <dirent.h>
@@ -341,13 +342,15 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "version") == 0) return printf("tepui-launcher %s protocol %d\n", BUILD_ID, PROTOCOL_VERSION) < 0;
 	if (strcmp(role, "decode-check") == 0) return decode_check();
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
-	bool serving = strcmp(role, "serve") == 0 && argc == 3;
-	if (!serving && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | hold | unhold | decode-check | version\n");
+	bool serving = strcmp(role, "serve") == 0 && argc == 3, dialling = strcmp(role, "dial") == 0;
+	if (!serving && !dialling && strcmp(role, "exec") != 0) {
+		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */
 	prctl(PR_SET_DUMPABLE, 0);
+	/* Nothing of a dialler is ever in a container but its socket: it needs no copy of its program. */
+	if (dialling) return run_dial(argc - 2, argv + 2);
 	/* 2. Nobody may reach or change our program file through /proc/PID/exe. The copy starts dumpable again: main comes here again. */
 	enter_sealed_copy(argv);
 	/* 3. A descriptor without close-on-exec that we were started with must not end up in a container. Exec has its three more. */
