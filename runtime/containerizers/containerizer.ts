@@ -158,7 +158,19 @@ export interface ExecSession {
   stderr?: NodeJS.ReadableStream;
   resize(size: { columns: number; rows: number }): void;
   signal(signal: number): void;
+  /** Of `attach`: ends the container's standard input for good (a terminal is sent its end-of-file character). Absent: the end of `stdin` does. */
+  closeStdin?(): void;
+  /** Of `attach`: lets go without ending anything. Absent: the command ends with its session. */
+  detach?(): void;
   exit: Promise<{ exitCode?: number; signal?: number }>;
+}
+
+export interface AttachRequest {
+  containerId: string;
+  /** Whether its output is wanted. Default true. */
+  output?: boolean;
+  /** Whether what its terminal showed last comes first. Default false. */
+  history?: boolean;
 }
 
 /** What the containers of one task share. */
@@ -196,7 +208,7 @@ export interface Containerizer {
   /** Stops or resumes every process of the container (cgroup freezer). */
   freeze?(containerId: string, frozen: boolean): Promise<void>;
   /** Joins the standard streams of a container started with `stdin` or `tty`; its end detaches and ends nothing. Several may be attached. */
-  attach?(containerId: string): Promise<ExecSession>;
+  attach?(request: AttachRequest): Promise<ExecSession>;
   /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. */
   dial?(containerId: string, port: number, host?: string): Promise<import('node:stream').Duplex>;
   /** Releases this process's handles; containers go on. */

@@ -20,6 +20,7 @@ import { noNewPrivilegesIsolator } from './no-new-privileges.ts';
 import { oomScoreIsolator } from './oom-score.ts';
 import { rlimitsIsolator } from './rlimits.ts';
 import { seccompIsolator } from './seccomp.ts';
+import { terminalIsolator } from './terminal.ts';
 import { umaskIsolator } from './umask.ts';
 import { userIsolator } from './user.ts';
 import { workingDirectoryIsolator } from './working-directory.ts';
@@ -42,6 +43,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     sealedRootIsolator(),
     hostnameIsolator(),
     networkIsolator(),
+    terminalIsolator(),
     rlimitsIsolator(host),
     oomScoreIsolator(),
     umaskIsolator(),

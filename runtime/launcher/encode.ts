@@ -17,7 +17,7 @@ export const FrameType = {
 const opCode: Record<Operation['op'], number> = {
   joinCgroup: 1, mount: 2, setMountAttributes: 3, mkdir: 4, createFile: 5, symlink: 6, mknod: 7, mask: 8, readOnly: 9, enterRoot: 10,
   pivotRoot: 11, hostname: 12, loopbackUp: 13, rlimit: 14, oomScoreAdj: 15, umask: 16, user: 17, capabilities: 18, noNewPrivileges: 19,
-  seccomp: 20, workingDirectory: 21,
+  seccomp: 20, workingDirectory: 21, terminal: 22,
 };
 
 // biome-ignore format: a table
@@ -94,7 +94,8 @@ export class FrameWriter {
 
 export function encodeLaunch(request: LaunchRequest, requestId: number): Buffer {
   const { mount, pid, ipc, uts, cgroup, network } = request.namespaces;
-  const flags = bits([mount, pid, ipc, uts, cgroup, network, request.init ?? false]);
+  const { init = false, tty = false, stdin = false } = request;
+  const flags = bits([mount, pid, ipc, uts, cgroup, network, init, tty, stdin]);
   const frame = new FrameWriter(FrameType.launch, requestId)
     .text(request.containerId)
     .u32(flags)
@@ -200,6 +201,7 @@ function encodeOperation(frame: FrameWriter, operation: Operation): void {
         .bytes(operation.program);
       break;
     case 'pivotRoot':
+    case 'terminal':
     case 'loopbackUp':
     case 'noNewPrivileges':
       break;

@@ -85,7 +85,9 @@ export type Operation =
    * right before exec, so that it need not allow what the launcher still does; without it, it applies in place (CAP_SYS_ADMIN needed).
    */
   | { op: 'seccomp'; program: Uint8Array; flags?: ('log' | 'specAllow')[] }
-  | { op: 'workingDirectory'; path: string };
+  | { op: 'workingDirectory'; path: string }
+  /** Opens a terminal on the container's own /dev/pts and makes it the standard streams. Once, after `pivotRoot`; needs `tty`. */
+  | { op: 'terminal' };
 
 export const RLIMIT_UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
@@ -99,6 +101,13 @@ export interface LaunchRequest {
    * only SIGKILL from outside works). Costs about 0.2 ms and 0.1 MiB. Default false; needs `namespaces.pid`.
    */
   init?: boolean;
+  /**
+   * A terminal in place of three streams, made by the operation `terminal`: what is written to it goes to the `stdout` sink. 80 columns by 24 rows
+   * until somebody attaches (attach.ts). Default false.
+   */
+  tty?: boolean;
+  /** The standard input is a pipe that those who attach write to. Default false: it is empty. Has no effect with `tty`. */
+  stdin?: boolean;
   /** A v2 cgroup directory to be born in (CLONE_INTO_CGROUP), when there is one. */
   cloneIntoCgroup?: string;
   operations: Operation[];

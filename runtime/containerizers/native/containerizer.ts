@@ -10,6 +10,7 @@ import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, Limitation } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
+import { attachToContainer } from './attach.ts';
 import { readBootId } from './boot-id.ts';
 import type { Container } from './container.ts';
 import type { NativeContext } from './context.ts';
@@ -93,6 +94,7 @@ export async function createNativeContainerizer({
     usage: (containerId) => usageOf(context, containerId),
     exec: (request) => execInContainer(context, request),
     dial: (containerId, port, host) => dialContainer(context, containerId, port, host),
+    attach: (request) => attachToContainer(context, request),
     close: () => closeContext(context),
   };
 }

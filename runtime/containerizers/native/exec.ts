@@ -33,7 +33,7 @@ export async function execInContainer(context: NativeContext, request: ExecReque
 export class ContainerNotRunning extends Error {
   override name = 'ContainerNotRunning';
 
-  constructor(containerId: string) {
-    super(`container ${containerId} is not running`);
+  constructor(containerId: string, options?: ErrorOptions) {
+    super(`container ${containerId} is not running`, options);
   }
 }

@@ -112,6 +112,6 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].check': 'agent',
   'spec.containers[].uris': 'agent',
   'spec.containers[].dependsOn': nonEmpty('more than one container is not implemented yet'),
-  'spec.containers[].tty': unless([false], 'is not implemented yet'),
-  'spec.containers[].stdin': unless([false], 'is not implemented yet'),
+  'spec.containers[].tty': 'native',
+  'spec.containers[].stdin': 'native',
 };

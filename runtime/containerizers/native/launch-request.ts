@@ -32,10 +32,12 @@ export function buildLaunchRequest(
     namespaces,
     // A command at pid 1 would ignore SIGTERM unless it has a handler, and would have to reap orphans: few programs do.
     init: namespaces.pid,
+    tty: spec.container.tty ?? false,
+    stdin: spec.container.stdin ?? false,
     ...(cloneIntoCgroup !== undefined && { cloneIntoCgroup }),
     operations: stages(contributions, ['join', 'setup', 'privileges', 'lockdown']),
     argv: commandOf(spec.container),
-    env,
+    env: spec.container.tty ? { TERM: 'xterm', ...env } : env,
     stdout: logSink(spec, 'stdout'),
     stderr: logSink(spec, 'stderr'),
     exitRecord,

@@ -33,6 +33,7 @@ static const struct {
 	[OP_NO_NEW_PRIVILEGES] = {"noNewPrivileges", ""},
 	[OP_SECCOMP] = {"seccomp", "ub"},
 	[OP_WORKING_DIRECTORY] = {"workingDirectory", "p"},
+	[OP_TERMINAL] = {"terminal", ""},
 };
 
 const char *op_name(enum op_code code) {
@@ -179,7 +180,7 @@ static const char *check_values(const struct op *op) {
 /* An operation must be harmless to the host: file system work needs an own mount namespace, and so on. */
 static const char *check_place(const struct request *request, const struct op *op, unsigned long *seen) {
 	bool exec = request->type == FRAME_EXEC, joined = (*seen & ~(1UL << OP_JOIN_CGROUP)) == 0;
-	bool in_root = *seen & 1UL << OP_ENTER_ROOT, pivoted = *seen & 1UL << OP_PIVOT_ROOT;
+	bool in_root = *seen & 1UL << OP_ENTER_ROOT, pivoted = *seen & 1UL << OP_PIVOT_ROOT, again = *seen & 1UL << op->code;
 	*seen |= 1UL << op->code;
 	if (op->code == OP_JOIN_CGROUP) return joined ? NULL : "cgroups are joined before anything else";
 	if (op->code >= OP_MOUNT && op->code <= OP_PIVOT_ROOT && (exec || !(request->flags & NS_MOUNT)))
@@ -187,6 +188,9 @@ static const char *check_place(const struct request *request, const struct op *o
 	if (op->code == OP_HOSTNAME && (exec || !(request->flags & NS_UTS))) return "it needs an own UTS namespace";
 	if (op->code == OP_LOOPBACK_UP && (exec || !(request->flags & NS_NET))) return "it needs an own network namespace";
 	if (op->code == OP_ENTER_ROOT && (in_root || pivoted)) return "a root was entered already";
+	if (op->code == OP_TERMINAL && (exec || !(request->flags & WITH_TTY))) return "no terminal was asked for";
+	if (op->code == OP_TERMINAL && again) return "there is a terminal already";
+	if (op->code == OP_TERMINAL && !pivoted) return "pivotRoot must come before it: the terminal is the container's own";
 	if (op->code == OP_PIVOT_ROOT && (!in_root || pivoted)) return "enterRoot must come once before it";
 	return NULL;
 }
@@ -210,6 +214,7 @@ static int decode_ops(struct cursor *cursor, struct request *request, struct fai
 		if (op.code == OP_JOIN_CGROUP && !*request->cgroup) request->cgroup = op.text[0];
 	}
 	if (!cursor->problem) failure->op = -1;
+	if (request->type == FRAME_LAUNCH && request->flags & WITH_TTY && !(seen & 1UL << OP_TERMINAL)) problem(cursor, "a terminal is asked for, and never made");
 	return 0;
 }
 

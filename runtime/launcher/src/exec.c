@@ -14,8 +14,6 @@
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 
 enum { CONTROL_FD = 3, STATUS_FD = 4, REQUEST_FD = 5 };
@@ -219,8 +217,7 @@ static int exec_error(const struct failure *failure) {
 static void control_line(struct session *session, char *line) {
 	unsigned columns, rows, signal;
 	if (sscanf(line, "resize %u %u", &columns, &rows) == 2 && session->terminal >= 0) {
-		struct winsize size = {.ws_col = (unsigned short)columns, .ws_row = (unsigned short)rows};
-		ioctl(session->terminal, TIOCSWINSZ, &size);
+		resize_terminal(session->terminal, columns, rows);
 	} else if (sscanf(line, "signal %u", &signal) == 1 && signal > 0 && signal < NSIG) {
 		syscall(SYS_pidfd_send_signal, session->pidfd, signal, NULL, 0);
 	}
@@ -320,25 +317,12 @@ static int enter_namespaces(struct session *session, int *target, struct failure
 	return setns(*target, most) < 0 ? fail(failure, "setns", "cannot enter the container's namespaces") : 0;
 }
 
-/* A terminal of the container's own devpts. Its files are not trusted: what was opened must be the real thing. */
-static int open_terminal(struct session *session, int stdio[3], struct failure *failure) {
-	struct stat st;
-	struct statfs fs;
-	int unlock = 0, terminal = open("/dev/pts/ptmx", O_RDWR | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (terminal < 0 || fstat(terminal, &st) < 0 || fstatfs(terminal, &fs) < 0) return fail(failure, "tty", "cannot open the container's /dev/pts/ptmx");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(5, 2) || fs.f_type != 0x1cd1) {
-		errno = ENOTTY;
-		return fail(failure, "tty", "the container's /dev/pts/ptmx is no terminal multiplexer");
-	}
-	int peer = ioctl(terminal, TIOCSPTLCK, &unlock) < 0 ? -1 : ioctl(terminal, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
-	if (peer < 0) return fail(failure, "tty", "cannot open the terminal");
-	struct winsize size = {.ws_col = (unsigned short)session->request.columns, .ws_row = (unsigned short)session->request.rows};
-	ioctl(terminal, TIOCSWINSZ, &size);
-	session->terminal = terminal;
+static int start_terminal(struct session *session, int stdio[3], struct failure *failure) {
+	int peer = open_terminal(session->request.columns, session->request.rows, &session->terminal, failure);
 	for (int i = 0; i < 3; i++) stdio[i] = peer;
-	session->pump[0] = (struct pump){.from = 0, .to = fcntl(terminal, F_DUPFD_CLOEXEC, 6)};
-	session->pump[1] = (struct pump){.from = terminal, .to = 1};
-	return 0;
+	session->pump[0] = (struct pump){.from = 0, .to = fcntl(session->terminal, F_DUPFD_CLOEXEC, 6)};
+	session->pump[1] = (struct pump){.from = session->terminal, .to = 1};
+	return peer < 0 ? -1 : 0;
 }
 
 static int open_pipes(struct session *session, int stdio[3], struct failure *failure) {
@@ -356,14 +340,14 @@ static int open_pipes(struct session *session, int stdio[3], struct failure *fai
 static int start_command(struct session *session, struct failure *failure) {
 	enum { MAX_JOINS = 64 };
 	int join_fds[MAX_JOINS], report[2], into = -1;
-	struct child child = {.request = &session->request, .status_fd = -1, .join_fds = join_fds, .prepared_oom = true};
+	struct child child = {.request = &session->request, .status_fd = -1, .terminal_fd = -1, .join_fds = join_fds, .prepared_oom = true};
 	if (open_host_side(session, join_fds, MAX_JOINS, &into, failure) < 0) return -1;
 	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	child.controlling_terminal = session->request.flags & WITH_TTY;
 	if (pipe2(report, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
 	child.report_fd = report[1];
 	if (enter_namespaces(session, &child.target_fd, failure) < 0) return -1;
-	if (child.controlling_terminal ? open_terminal(session, child.stdio, failure) : open_pipes(session, child.stdio, failure)) return -1;
+	if (child.controlling_terminal ? start_terminal(session, child.stdio, failure) : open_pipes(session, child.stdio, failure)) return -1;
 	session->pid = spawn(&(struct spawn){.cgroup_fd = into, .main = container_main, .argument = &child});
 	if (session->pid < 0) return fail(failure, "clone", "cannot start a process in the container");
 	session->pidfd = (int)syscall(SYS_pidfd_open, session->pid, 0);

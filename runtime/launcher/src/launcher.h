@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -53,13 +54,13 @@ enum frame_type {
 };
 enum request_flags {
 	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, WITH_INIT = 64, WITH_TTY = 128,
-	ALL_FLAGS = 255
+	WITH_STDIN = 256, ALL_FLAGS = 511
 };
 /* Must match operations in encode.ts; the fields of each are in decode.c. */
 enum op_code {
 	OP_JOIN_CGROUP = 1, OP_MOUNT, OP_SET_MOUNT_ATTRIBUTES, OP_MKDIR, OP_CREATE_FILE, OP_SYMLINK, OP_MKNOD, OP_MASK,
 	OP_READ_ONLY, OP_ENTER_ROOT, OP_PIVOT_ROOT, OP_HOSTNAME, OP_LOOPBACK_UP, OP_RLIMIT, OP_OOM_SCORE_ADJ, OP_UMASK,
-	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_COUNT
+	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_TERMINAL, OP_COUNT
 };
 enum mount_flags {
 	MF_RO = 1, MF_NOSUID = 2, MF_NODEV = 4, MF_NOEXEC = 8, MF_NOATIME = 16, MF_ATTRIBUTES = 31, MF_BIND = 32,
@@ -142,6 +143,7 @@ struct child {
 	int status_fd;  /* -1, or where the tiny init tells the command's wait status */
 	int parent_fd;  /* pidfd of the supervisor: readable once it is dead */
 	int stdio[3];
+	int terminal_fd;     /* where the operation `terminal` sends the master to, -1 for none */
 	int target_fd;       /* exec: pidfd of the container's first process */
 	const int *join_fds; /* exec: cgroup files opened before setns; NULL otherwise */
 	unsigned foreign_fds;      /* so many from 3 on are the supervisor's own */
@@ -166,6 +168,34 @@ struct world {
 int failed(struct world *w, const char *step, const char *verb, const char *object);
 int install_filter(struct world *w, const struct op *op);
 int run_ops(struct world *w);
+
+/* terminal.c */
+int open_terminal(unsigned columns, unsigned rows, int *master, struct failure *failure);
+int open_peer(int master);
+void resize_terminal(int master, unsigned columns, unsigned rows);
+int give_terminal(struct world *w);
+int take_terminal(int socket);
+
+/* log.c */
+struct log {
+	int pipe, file, dir; /* pipe: -1 once everything was read */
+	uint64_t size, max_bytes, dropped;
+	uint32_t max_files, uid, gid;
+	char name[NAME_MAX + 1];
+};
+int open_log(struct log *log, const struct sink *sink, int *writer, struct failure *failure);
+void write_log(struct log *log, const char *data, size_t length);
+
+/* attach.c */
+enum { MAX_ATTACH_POLLS = 10, ATTACH_PIECE = 16384, MAX_ATTACH_NAME = 48 };
+int attach_start(int runtime, const char *name, int input, int master, struct failure *failure);
+bool attach_held(void);
+void attach_output(int stream, const char *data, size_t length);
+int attach_polls(struct pollfd polls[MAX_ATTACH_POLLS]);
+void attach_handle(const struct pollfd polls[MAX_ATTACH_POLLS]);
+void attach_settle(void);
+void attach_end(void);
+void attach_name(const struct target *target, char name[MAX_ATTACH_NAME]);
 
 /* supervise.c, serve.c, exec.c, dial.c */
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };

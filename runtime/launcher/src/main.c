@@ -318,6 +318,7 @@ static int start_serving(const char *runtime_dir) {
 	if (lock < 0) return complain("open", "launcher.lock");
 	if (flock(lock, LOCK_EX | LOCK_NB) < 0) return 0; /* somebody serves already: that is all that was asked for */
 	if (mkdir("containers", 0700) < 0 && errno != EEXIST) return complain("make", "containers");
+	if (mkdir("attach", 0700) < 0 && errno != EEXIST) return complain("make", "attach");
 	int listener = open_socket();
 	if (listener < 0) return complain("listen on", "launcher.sock");
 	pid_t pid = fork();

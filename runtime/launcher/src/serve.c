@@ -153,6 +153,8 @@ static void forget(struct container *container) {
 	char path[MAX_ID + 16];
 	snprintf(path, sizeof path, "containers/%s", container->id);
 	unlinkat(server.runtime, path, 0);
+	attach_name(&container->target, path);
+	if (container->target.flags & (WITH_TTY | WITH_STDIN)) unlinkat(server.runtime, path, 0);
 	broadcast(FRAME_GONE, container->id, NULL);
 	free(container->exit_record);
 	free(container->cgroup);

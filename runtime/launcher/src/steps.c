@@ -226,7 +226,8 @@ static int pivot_root_(struct world *w) {
 	if (chdir("/") < 0) return failed(w, "chdir", "enter", "the new root");
 	close(w->root);
 	w->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return w->root < 0 ? failed(w, "open", "open", "the new root") : own_standard_input(w);
+	if (w->root < 0) return failed(w, "open", "open", "the new root");
+	return w->request->flags & WITH_STDIN ? 0 : own_standard_input(w);
 }
 
 static int loopback_up(struct world *w) {
@@ -358,6 +359,7 @@ static int run_op(struct world *w, const struct op *op, unsigned index) {
 		w->filter_index = (int32_t)index;
 		return 0;
 	case OP_WORKING_DIRECTORY: return enter_directory(w, op->text[0]);
+	case OP_TERMINAL: return give_terminal(w);
 	default: errno = EINVAL; return failed(w, "run", "understand", "the operation");
 	}
 }

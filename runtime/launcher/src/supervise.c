@@ -9,18 +9,12 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <time.h>
-
-struct log {
-	int pipe, file, dir;
-	uint64_t size, max_bytes, dropped;
-	uint32_t max_files, uid, gid;
-	char name[NAME_MAX + 1];
-};
 
 /* Everything the supervisor keeps: the request's memory is given back once the container runs. */
 static struct supervisor {
@@ -29,97 +23,19 @@ static struct supervisor {
 	int report, runtime, signals, record_dir, record_file, status, mounts;
 	char id[MAX_ID + 1], record_name[NAME_MAX + 1], state_name[MAX_ID + 16], cgroup[PATH_MAX];
 } self;
-static char buffer[16384];
-
-static int open_log_file(struct log *log) {
-	struct stat st;
-	for (int attempt = 0; attempt < 2; attempt++) {
-		int fd = openat(log->dir, log->name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
-		/* The container's user owns the directory: a symlink, FIFO or hard link put there must not receive what root writes. */
-		if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_nlink == 1) {
-			log->size = (uint64_t)st.st_size;
-			if ((st.st_uid == log->uid && st.st_gid == log->gid) || fchown(fd, log->uid, log->gid) == 0) {
-				fchmod(fd, 0644);
-				return fd;
-			}
-		}
-		int err = errno;
-		if (fd >= 0) close(fd);
-		errno = err;
-		if (unlinkat(log->dir, log->name, 0) < 0) break;
-	}
-	return -1;
-}
-
-/* path.1 becomes path.2 and so on; the last one falls off. What cannot be renamed (a directory in the way) is truncated instead. */
-static void rotate(struct log *log) {
-	char from[NAME_MAX + 16], to[NAME_MAX + 16];
-	bool renamed = false;
-	for (uint32_t i = log->max_files; i >= 1; i--) {
-		snprintf(to, sizeof to, "%s.%u", log->name, i);
-		snprintf(from, sizeof from, i > 1 ? "%s.%u" : "%s", log->name, i - 1);
-		renamed = renameat(log->dir, from, log->dir, to) == 0;
-	}
-	int fresh = renamed ? open_log_file(log) : -1;
-	if (fresh >= 0) {
-		close(log->file);
-		log->file = fresh;
-	} else if (ftruncate(log->file, 0) == 0) {
-		log->size = 0;
-	}
-}
-
-/* A full disk must not stop the container: what cannot be written is dropped and counted. */
-static void append(struct log *log, const char *data, size_t length) {
-	while (length > 0) {
-		ssize_t n = RETRY(write(log->file, data, length));
-		if (n <= 0) {
-			log->dropped += length;
-			return;
-		}
-		log->size += (uint64_t)n;
-		data += n;
-		length -= (size_t)n;
-	}
-}
-
-/* Rotates between two lines where there is an end of line to do so. */
-static void write_log(struct log *log, const char *data, size_t length) {
-	while (log->max_bytes && log->size + length > log->max_bytes) {
-		size_t room = log->max_bytes > log->size ? (size_t)(log->max_bytes - log->size) : 0;
-		const char *line = room ? memrchr(data, '\n', room) : NULL;
-		size_t part = line ? (size_t)(line - data) + 1 : log->size ? 0 : room;
-		append(log, data, part);
-		data += part;
-		length -= part;
-		uint64_t before = log->dropped;
-		rotate(log);
-		if (log->dropped != before || log->size >= log->max_bytes) break;
-	}
-	append(log, data, length);
-}
+static char buffer[ATTACH_PIECE];
 
 static bool drain_once(struct log *log) {
 	ssize_t n = log->pipe < 0 ? 0 : RETRY(read(log->pipe, buffer, sizeof buffer));
-	if (n > 0) write_log(log, buffer, (size_t)n);
+	if (n > 0) {
+		write_log(log, buffer, (size_t)n);
+		attach_output(log == self.log ? 0 : 1, buffer, (size_t)n);
+	}
 	if (n == 0 && log->pipe >= 0) {
 		close(log->pipe);
 		log->pipe = -1;
 	}
 	return n > 0;
-}
-
-static int open_log(struct log *log, const struct sink *sink, int *writer, struct failure *failure) {
-	int ends[2];
-	*log = (struct log){.pipe = -1, .max_bytes = sink->max_bytes, .max_files = sink->max_files, .uid = sink->uid, .gid = sink->gid};
-	log->dir = open_parent(sink->path, log->name);
-	log->file = log->dir < 0 ? -1 : open_log_file(log);
-	if (log->file < 0) return fail(failure, "log", "cannot open the log file %s", sink->path);
-	if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
-	fcntl(ends[0], F_SETFL, O_NONBLOCK); /* the writing end stays blocking: it is the container's */
-	log->pipe = ends[0];
-	*writer = ends[1];
-	return 0;
 }
 
 /*
@@ -219,18 +135,50 @@ static void hold_mounts(void) {
 	self.mounts = self.target.flags & NS_MOUNT ? open(path, O_RDONLY | O_CLOEXEC) : -1;
 }
 
+/* The container's ends are in `child`; ours: the input's in `*input`, the socket on which a terminal's master comes in `*terminal`. */
+static int open_streams(const struct request *request, struct child *child, int *input, int *terminal, struct failure *failure) {
+	int pipe[2] = {-1, -1}, pair[2] = {-1, -1};
+	bool tty = request->flags & WITH_TTY, open_input = !tty && request->flags & WITH_STDIN;
+	for (int i = 0; i < 2; i++)
+		if (open_log(&self.log[i], &request->sink[i], tty ? NULL : &child->stdio[i + 1], failure) < 0) return -1;
+	if (open_input ? pipe2(pipe, O_CLOEXEC) < 0 : (pipe[0] = open("/dev/null", O_RDWR | O_CLOEXEC)) < 0)
+		return fail(failure, "pipe", "cannot open the standard input");
+	if (tty && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0) return fail(failure, "socketpair", "cannot make a way for the terminal");
+	child->stdio[0] = pipe[0];
+	if (tty) child->stdio[1] = child->stdio[2] = pipe[0];
+	if (open_input) fcntl(pipe[1], F_SETFL, O_NONBLOCK);
+	child->terminal_fd = pair[1];
+	child->controlling_terminal = tty;
+	*input = pipe[1];
+	*terminal = pair[0];
+	return 0;
+}
+
+/* Makes it possible to attach to what has a terminal or an open input. */
+static int offer_attach(const struct request *request, int input, int terminal, struct failure *failure) {
+	char name[MAX_ATTACH_NAME];
+	int master = -1;
+	if (!(request->flags & (WITH_TTY | WITH_STDIN))) return 0;
+	if (terminal >= 0) {
+		master = take_terminal(terminal);
+		close(terminal);
+		if (master < 0) return fail(failure, "tty", "the terminal did not come");
+		self.log[0].pipe = fcntl(master, F_DUPFD_CLOEXEC, 3);
+		input = fcntl(master, F_DUPFD_CLOEXEC, 3);
+	}
+	attach_name(&self.target, name);
+	return attach_start(self.runtime, name, input, master, failure);
+}
+
 static int start(const struct request *request, struct failure *failure) {
 	struct child child = {.request = request, .status_fd = -1, .foreign_fds = 2};
-	int report[2], status[2] = {-1, -1};
+	int report[2], status[2] = {-1, -1}, input = -1, terminal = -1;
 	CLEANUP_FD int into = *request->clone_into ? open(request->clone_into, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (*request->clone_into && into < 0) return fail(failure, "open", "cannot open the cgroup %s", request->clone_into);
-	if (make_exit_record(request->exit_record, failure) < 0) return -1;
-	for (int i = 0; i < 2; i++)
-		if (open_log(&self.log[i], &request->sink[i], &child.stdio[i + 1], failure) < 0) return -1;
-	child.stdio[0] = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (make_exit_record(request->exit_record, failure) < 0 || open_streams(request, &child, &input, &terminal, failure) < 0) return -1;
 	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	bool with_init = request->flags & WITH_INIT;
-	if (child.stdio[0] < 0 || child.parent_fd < 0 || pipe2(report, O_CLOEXEC) < 0 || (with_init && pipe2(status, O_CLOEXEC) < 0))
+	bool with_init = request->flags & WITH_INIT, tty = request->flags & WITH_TTY;
+	if (child.parent_fd < 0 || pipe2(report, O_CLOEXEC) < 0 || (with_init && pipe2(status, O_CLOEXEC) < 0))
 		return fail(failure, "pipe", "cannot open what the container needs");
 	child.report_fd = report[1];
 	child.status_fd = status[1];
@@ -239,22 +187,25 @@ static int start(const struct request *request, struct failure *failure) {
 	if (self.target.pid < 0) return fail(failure, "clone", "cannot make the container's namespaces");
 	hold_mounts();
 	self.target.start = process_start(self.target.pid, true);
-	int ours[] = {child.stdio[0], child.stdio[1], child.stdio[2], child.parent_fd, report[1], status[1]};
+	int ours[] = {child.stdio[0], tty ? -1 : child.stdio[1], tty ? -1 : child.stdio[2], child.terminal_fd, child.parent_fd, report[1], status[1]};
 	for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
 		if (ours[i] >= 0) close(ours[i]);
 	int result = read_launch_result(report[0], failure);
 	close(report[0]);
-	return result;
+	return result < 0 ? -1 : offer_attach(request, input, terminal, failure);
 }
 
 /* Runs until the first process has ended; returns its wait status. Orphans come here too where there is no pid namespace. */
 static int watch(void) {
 	int status, result = -1;
 	while (result < 0) {
-		struct pollfd polls[] = {{self.signals, POLLIN, 0}, {self.log[0].pipe, POLLIN, 0}, {self.log[1].pipe, POLLIN, 0}};
-		if (poll(polls, 3, -1) < 0) continue;
+		bool held = attach_held(); /* somebody who is attached has to take what was read already */
+		struct pollfd polls[3 + MAX_ATTACH_POLLS] = {
+			{self.signals, POLLIN, 0}, {held ? -1 : self.log[0].pipe, POLLIN, 0}, {held ? -1 : self.log[1].pipe, POLLIN, 0}};
+		if (poll(polls, (nfds_t)(3 + attach_polls(polls + 3)), held ? 100 : -1) < 0) continue;
+		attach_handle(polls + 3);
 		for (int i = 0; i < 2; i++)
-			if (polls[i + 1].revents) drain_once(&self.log[i]);
+			if (polls[i + 1].revents && !attach_held()) drain_once(&self.log[i]);
 		if (!polls[0].revents) continue;
 		struct signalfd_siginfo info;
 		(void)!read(self.signals, &info, sizeof info);
@@ -262,6 +213,12 @@ static int watch(void) {
 			if (pid == self.target.pid) result = status;
 	}
 	return result;
+}
+
+static void drop_socket(void) {
+	char name[MAX_ATTACH_NAME];
+	attach_name(&self.target, name);
+	if (self.target.flags & (WITH_TTY | WITH_STDIN)) unlinkat(self.runtime, name, 0);
 }
 
 static void finish(int status) {
@@ -278,7 +235,8 @@ static void finish(int status) {
 	}
 	/* Bounded: whoever may still write (no pid namespace, no cgroup) must not keep the end from being told. */
 	for (int i = 0; i < 2; i++)
-		for (int rounds = 0; rounds < 4096 && drain_once(&self.log[i]); rounds++) continue;
+		for (int rounds = 0; rounds < 4096 && drain_once(&self.log[i]); rounds++) attach_settle();
+	attach_end();
 	/* The tiny init tells the command's status: its own cannot express a signal. Nothing came if it was killed itself. */
 	if (self.status >= 0) (void)!read(self.status, &status, sizeof status);
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -298,6 +256,7 @@ static void finish(int status) {
 	}
 	tell(&report); /* nobody there: whoever comes later reads the record */
 	unlinkat(self.runtime, self.state_name, 0);
+	drop_socket();
 }
 
 static void become_supervisor(void) {
@@ -317,6 +276,7 @@ static void become_supervisor(void) {
 
 static _Noreturn void give_up(struct report *report) {
 	unlinkat(self.runtime, self.state_name, 0); /* first: nobody is to find a container that is about to end */
+	drop_socket();
 	if (self.target.pid > 0) {
 		kill(self.target.pid, SIGKILL);
 		waitpid(self.target.pid, NULL, __WALL);

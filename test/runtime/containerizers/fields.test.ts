@@ -103,7 +103,6 @@ describe('unsupportedFields', () => {
       'spec.volumes[1].secret: is not implemented yet',
     ],
     ['a disk limit', container({ resources: { limits: { disk: '1Gi' } } }), 'disk limits are not implemented yet'],
-    ['a terminal', container({ tty: true }), 'spec.containers[0].tty: true is not implemented yet'],
     ['no command', task({ containers: [{ name: 'main' }] }), 'spec.containers[0]: needs command or shell'],
   ])('refuses %s by the name of the field', (_what, document, message) => {
     expect(unsupportedFields(document)).toEqual([expect.stringContaining(message)]);
