@@ -2,9 +2,9 @@
  * The wire format (PROTOCOL.md): frames of a 32-bit length and little-endian fields. Texts carry a NUL behind them, so that the launcher
  * can use them in place. The fields of each operation must match the table in src/decode.c.
  */
-import type { ExecLaunchRequest, LaunchRequest, LogSink, MountFlag, Operation } from './operations.ts';
+import type { DeviceRule, ExecLaunchRequest, LaunchRequest, LogSink, MountFlag, Operation } from './operations.ts';
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 /** The launcher refuses longer frames, and closes the connection. */
 export const MAX_FRAME_BYTES = 4 << 20;
 
@@ -17,7 +17,7 @@ export const FrameType = {
 const opCode: Record<Operation['op'], number> = {
   joinCgroup: 1, mount: 2, setMountAttributes: 3, mkdir: 4, createFile: 5, symlink: 6, mknod: 7, mask: 8, readOnly: 9, enterRoot: 10,
   pivotRoot: 11, hostname: 12, loopbackUp: 13, rlimit: 14, oomScoreAdj: 15, umask: 16, user: 17, capabilities: 18, noNewPrivileges: 19,
-  seccomp: 20, workingDirectory: 21, terminal: 22,
+  seccomp: 20, workingDirectory: 21, terminal: 22, deviceRules: 23, appArmorProfile: 24,
 };
 
 // biome-ignore format: a table
@@ -172,6 +172,7 @@ function encodeOperation(frame: FrameWriter, operation: Operation): void {
     case 'mknod':
       frame.text(operation.path).u32(operation.type === 'c' ? 0 : 1);
       frame.u32(operation.major).u32(operation.minor).u32(operation.mode);
+      frame.u32(operation.uid ?? NOBODY_CHANGED).u32(operation.gid ?? NOBODY_CHANGED);
       break;
     case 'hostname':
       frame.text(operation.name);
@@ -200,12 +201,32 @@ function encodeOperation(frame: FrameWriter, operation: Operation): void {
         .u32((operation.flags ?? []).reduce((sum, flag) => sum | (flag === 'log' ? 2 : 4), 0))
         .bytes(operation.program);
       break;
+    case 'deviceRules':
+      frame.text(operation.cgroup).bytes(encodeDeviceRules(operation.rules));
+      break;
+    case 'appArmorProfile':
+      frame.text(operation.profile);
+      break;
     case 'pivotRoot':
     case 'terminal':
     case 'loopbackUp':
     case 'noNewPrivileges':
       break;
   }
+}
+
+const ANY_DEVICE = 0xffff_ffff;
+const accessBit: Record<string, number> = { m: 1, r: 2, w: 4 };
+
+/** `struct device_rule` of launcher.h, one after another. */
+export function encodeDeviceRules(rules: readonly DeviceRule[]): Uint8Array {
+  const numbers = rules.flatMap(({ type, major = ANY_DEVICE, minor = ANY_DEVICE, access }) => [
+    type === 'a' ? 0 : type === 'b' ? 1 : 2,
+    major,
+    minor,
+    [...access].reduce((sum, letter) => sum | (accessBit[letter] ?? 0), 0),
+  ]);
+  return new Uint8Array(Uint32Array.from(numbers).buffer);
 }
 
 function flagBits(flags: readonly MountFlag[]): number {

@@ -51,7 +51,17 @@ export type Operation =
   /** Without `content` an existing file is left as it is (a mount point); with it the file is replaced. Makes no parents. */
   | { op: 'createFile'; path: string; mode: number; content?: string }
   | { op: 'symlink'; target: string; path: string }
-  | { op: 'mknod'; path: string; type: 'c' | 'b'; major: number; minor: number; mode: number }
+  /** The owner is root unless it is given. The container's device rules must allow `m` for it. */
+  | {
+      op: 'mknod';
+      path: string;
+      type: 'c' | 'b';
+      major: number;
+      minor: number;
+      mode: number;
+      uid?: number;
+      gid?: number;
+    }
   /** Binds /dev/null over a file or an empty read-only tmpfs over a directory; a missing path is not an error. */
   | { op: 'mask'; path: string }
   /** Binds a path over itself read-only, with what is mounted below; a missing path is not an error. */
@@ -87,7 +97,22 @@ export type Operation =
   | { op: 'seccomp'; program: Uint8Array; flags?: ('log' | 'specAllow')[] }
   | { op: 'workingDirectory'; path: string }
   /** Opens a terminal on the container's own /dev/pts and makes it the standard streams. Once, after `pivotRoot`; needs `tty`. */
-  | { op: 'terminal' };
+  | { op: 'terminal' }
+  /**
+   * What the members of a cgroup may open: a v1 group of the devices controller, or a v2 group, which gets a BPF program that lives as long as
+   * the group does. Replaces the rules before it; an empty list denies everything. Not after `pivotRoot`.
+   */
+  | { op: 'deviceRules'; cgroup: string; rules: DeviceRule[] }
+  /** The AppArmor profile that the next exec changes to; needs /proc. */
+  | { op: 'appArmorProfile'; profile: string };
+
+/** Allows `access` (letters of r, w, m) to the devices that match: `a` is all, an absent number any. At most 256 per cgroup. */
+export interface DeviceRule {
+  type: 'a' | 'b' | 'c';
+  major?: number;
+  minor?: number;
+  access: string;
+}
 
 export const RLIMIT_UNLIMITED = 0xffff_ffff_ffff_ffffn;
 
@@ -150,7 +175,7 @@ export interface ExitRecord {
   notDurable?: boolean;
 }
 
-/** A command run inside a living container. Operations allowed: joinCgroup, rlimit, oomScoreAdj, umask, user, capabilities, noNewPrivileges, seccomp, workingDirectory. */
+/** A command run inside a living container. Operations allowed: joinCgroup, rlimit, oomScoreAdj, umask, user, capabilities, noNewPrivileges, seccomp, appArmorProfile, workingDirectory. */
 export interface ExecLaunchRequest {
   containerId: string;
   /** The container's first process, in this process's pid namespace; a reused pid is noticed by the start time. */

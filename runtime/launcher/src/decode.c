@@ -18,7 +18,7 @@ static const struct {
 	[OP_MKDIR] = {"mkdir", "puuu"},
 	[OP_CREATE_FILE] = {"createFile", "puub"},
 	[OP_SYMLINK] = {"symlink", "sp"},
-	[OP_MKNOD] = {"mknod", "puuuu"},
+	[OP_MKNOD] = {"mknod", "puuuuuu"},
 	[OP_MASK] = {"mask", "p"},
 	[OP_READ_ONLY] = {"readOnly", "p"},
 	[OP_ENTER_ROOT] = {"enterRoot", "p"},
@@ -34,6 +34,8 @@ static const struct {
 	[OP_SECCOMP] = {"seccomp", "ub"},
 	[OP_WORKING_DIRECTORY] = {"workingDirectory", "p"},
 	[OP_TERMINAL] = {"terminal", ""},
+	[OP_DEVICE_RULES] = {"deviceRules", "pb"},
+	[OP_APPARMOR] = {"appArmorProfile", "s"},
 };
 
 const char *op_name(enum op_code code) {
@@ -173,6 +175,8 @@ static const char *check_values(const struct op *op) {
 	case OP_SECCOMP: /* 2 and 4: SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW */
 		if (number[0] & ~6ULL) return "a filter flag is unknown";
 		return !op->blob_length || op->blob_length % 8 || op->blob_length > MAX_PROGRAM * 8 ? "the program is malformed or too long" : NULL;
+	case OP_DEVICE_RULES: return check_device_rules(op->blob, op->blob_length);
+	case OP_APPARMOR: return *op->text[0] && strlen(op->text[0]) <= 255 ? NULL : "the profile's name is missing or too long";
 	default: return NULL;
 	}
 }
@@ -185,6 +189,7 @@ static const char *check_place(const struct request *request, const struct op *o
 	if (op->code == OP_JOIN_CGROUP) return joined ? NULL : "cgroups are joined before anything else";
 	if (op->code >= OP_MOUNT && op->code <= OP_PIVOT_ROOT && (exec || !(request->flags & NS_MOUNT)))
 		return "it needs an own mount namespace";
+	if (op->code == OP_DEVICE_RULES && (exec || pivoted)) return "cgroups are out of reach here";
 	if (op->code == OP_HOSTNAME && (exec || !(request->flags & NS_UTS))) return "it needs an own UTS namespace";
 	if (op->code == OP_LOOPBACK_UP && (exec || !(request->flags & NS_NET))) return "it needs an own network namespace";
 	if (op->code == OP_ENTER_ROOT && (in_root || pivoted)) return "a root was entered already";

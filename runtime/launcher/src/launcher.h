@@ -18,7 +18,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-#define PROTOCOL_VERSION 1
+#define PROTOCOL_VERSION 2
 #ifndef BUILD_ID
 #define BUILD_ID "unknown"
 #endif
@@ -60,7 +60,7 @@ enum request_flags {
 enum op_code {
 	OP_JOIN_CGROUP = 1, OP_MOUNT, OP_SET_MOUNT_ATTRIBUTES, OP_MKDIR, OP_CREATE_FILE, OP_SYMLINK, OP_MKNOD, OP_MASK,
 	OP_READ_ONLY, OP_ENTER_ROOT, OP_PIVOT_ROOT, OP_HOSTNAME, OP_LOOPBACK_UP, OP_RLIMIT, OP_OOM_SCORE_ADJ, OP_UMASK,
-	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_TERMINAL, OP_COUNT
+	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_TERMINAL, OP_DEVICE_RULES, OP_APPARMOR, OP_COUNT
 };
 enum mount_flags {
 	MF_RO = 1, MF_NOSUID = 2, MF_NODEV = 4, MF_NOEXEC = 8, MF_NOATIME = 16, MF_ATTRIBUTES = 31, MF_BIND = 32,
@@ -74,7 +74,7 @@ struct cursor {
 struct op {
 	enum op_code code;
 	const char *text[5];
-	uint64_t number[5];
+	uint64_t number[6];
 	const uint8_t *blob;
 	uint32_t blob_length;
 };
@@ -196,6 +196,16 @@ void attach_handle(const struct pollfd polls[MAX_ATTACH_POLLS]);
 void attach_settle(void);
 void attach_end(void);
 void attach_name(const struct target *target, char name[MAX_ATTACH_NAME]);
+
+/* devices.c */
+enum { MAX_DEVICE_RULES = 256 };
+struct device_rule { /* as in encode.ts; type 0: all, 1: block, 2: character; UINT32_MAX: any number; access: 1 mknod, 2 read, 4 write */
+	uint32_t type, major, minor, access;
+};
+const char *check_device_rules(const uint8_t *blob, uint32_t length);
+int set_device_rules(const char *cgroup, const uint8_t *blob, uint32_t length);
+int run_devices(const char *cgroup);
+int set_apparmor(const char *profile);
 
 /* supervise.c, serve.c, exec.c, dial.c */
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };

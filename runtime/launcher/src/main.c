@@ -1,6 +1,6 @@
 /*
  * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `dial`
- * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `decode-check` (feeds frames to the decoder:
+ * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `devices` (what a cgroup may open), `decode-check` (feeds frames to the decoder:
  * for tests), `version`. See ../PROTOCOL.md.
  */
 #include "launcher.h"
@@ -343,9 +343,10 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "version") == 0) return printf("tepui-launcher %s protocol %d\n", BUILD_ID, PROTOCOL_VERSION) < 0;
 	if (strcmp(role, "decode-check") == 0) return decode_check();
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
+	if (strcmp(role, "devices") == 0 && argc == 3) return run_devices(argv[2]);
 	bool serving = strcmp(role, "serve") == 0 && argc == 3, dialling = strcmp(role, "dial") == 0;
 	if (!serving && !dialling && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | decode-check | version\n");
+		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | devices DIRECTORY | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */

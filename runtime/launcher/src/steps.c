@@ -307,7 +307,8 @@ static int make_node(struct world *w, const struct op *op) {
 	if (dir < 0) return -1;
 	mode_t mode = (mode_t)op->number[3] | (op->number[0] ? S_IFBLK : S_IFCHR);
 	dev_t device = makedev((unsigned)op->number[1], (unsigned)op->number[2]);
-	return mknodat(dir, name, mode, device) < 0 ? failed(w, "mknod", "make the device", op->text[0]) : 0;
+	if (mknodat(dir, name, mode, device) < 0) return failed(w, "mknod", "make the device", op->text[0]);
+	return fchownat(dir, name, (uid_t)op->number[4], (gid_t)op->number[5], AT_SYMLINK_NOFOLLOW) < 0 ? failed(w, "chown", "give away the device", op->text[0]) : 0;
 }
 
 static int make_symlink(struct world *w, const struct op *op) {
@@ -360,6 +361,9 @@ static int run_op(struct world *w, const struct op *op, unsigned index) {
 		return 0;
 	case OP_WORKING_DIRECTORY: return enter_directory(w, op->text[0]);
 	case OP_TERMINAL: return give_terminal(w);
+	case OP_DEVICE_RULES:
+		return set_device_rules(op->text[0], op->blob, op->blob_length) < 0 ? failed(w, "devices", "set the device rules of", op->text[0]) : 0;
+	case OP_APPARMOR: return set_apparmor(op->text[0]) < 0 ? failed(w, "apparmor", "change to the AppArmor profile", op->text[0]) : 0;
 	default: errno = EINVAL; return failed(w, "run", "understand", "the operation");
 	}
 }

@@ -28,6 +28,7 @@ async function check(frames: Buffer[]): Promise<string[]> {
 
 const everyOperation: Operation[] = [
   { op: 'joinCgroup', path: '/sys/fs/cgroup/x/tasks' },
+  { op: 'deviceRules', cgroup: '/sys/fs/cgroup/x', rules: [{ type: 'c', major: 1, minor: 3, access: 'rwm' }] },
   ...isolated('/root'),
   { op: 'mount', source: '/a', sourceBelow: '/b', target: '/c', flags: ['rbind', 'ro', 'noexec', 'noatime'] },
   { op: 'createFile', path: '/a', mode: 0o644, content: 'text' },
@@ -37,6 +38,7 @@ const everyOperation: Operation[] = [
   { op: 'user', uid: 1, gid: 2, groups: [3, 4] },
   { op: 'capabilities', bounding: [0, 40], effective: [1], permitted: [1], inheritable: [1], ambient: [1] },
   { op: 'noNewPrivileges' },
+  { op: 'appArmorProfile', profile: 'some-profile' },
   { op: 'seccomp', program: new Uint8Array(16), flags: ['log'] },
   { op: 'workingDirectory', path: '/x' },
 ];
@@ -59,11 +61,11 @@ compiled('a request with every operation decodes', async () => {
     containerId: 'c',
     pid: 5,
     startTimeTicks: 6,
-    operations: everyOperation.slice(-8),
+    operations: everyOperation.slice(-9),
     argv: ['a'],
     env: {},
   };
-  expect(await check([encodeExec(exec)])).toEqual(['ok 8']);
+  expect(await check([encodeExec(exec)])).toEqual(['ok 9']);
 });
 
 compiled('a request cut at any place is refused', async () => {
