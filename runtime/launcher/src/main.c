@@ -1,7 +1,7 @@
 /*
  * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `dial`
- * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `devices` (what a cgroup may open), `decode-check` (feeds frames to the decoder:
- * for tests), `version`. See ../PROTOCOL.md.
+ * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `devices` (what a cgroup may open),
+ * `decode-check` (feeds frames to the decoder: for tests), `version`. See ../PROTOCOL.md.
  */
 #include "launcher.h"
 #include <dirent.h>

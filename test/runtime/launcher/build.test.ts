@@ -26,7 +26,7 @@ async function copySources(): Promise<string> {
 
 compiled('the binary says which build and protocol it is', async () => {
   const { stdout } = await run(await buildLauncher(), ['version']);
-  expect(stdout).toMatch(/^tepui-launcher [0-9a-f]{16} protocol 1\n$/);
+  expect(stdout).toMatch(/^tepui-launcher [0-9a-f]{16} protocol 2\n$/);
 });
 
 compiled('an unknown role is refused with the usage', async () => {
