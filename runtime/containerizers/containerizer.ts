@@ -209,8 +209,8 @@ export interface Containerizer {
   freeze?(containerId: string, frozen: boolean): Promise<void>;
   /** Joins the standard streams of a container started with `stdin` or `tty`; its end detaches and ends nothing. Several may be attached. */
   attach?(request: AttachRequest): Promise<ExecSession>;
-  /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. */
-  dial?(containerId: string, port: number, host?: string): Promise<import('node:stream').Duplex>;
+  /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. `signal` ends the attempt. */
+  dial?(containerId: string, port: number, host?: string, signal?: AbortSignal): Promise<import('node:stream').Duplex>;
   /** Releases this process's handles; containers go on. */
   close(): Promise<void>;
 }

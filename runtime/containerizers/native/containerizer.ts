@@ -93,7 +93,7 @@ export async function createNativeContainerizer({
     update: (containerId, resources) => updateContainer(context, containerId, resources),
     usage: (containerId) => usageOf(context, containerId),
     exec: (request) => execInContainer(context, request),
-    dial: (containerId, port, host) => dialContainer(context, containerId, port, host),
+    dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     attach: (request) => attachToContainer(context, request),
     close: () => closeContext(context),
   };

@@ -6,19 +6,30 @@ import { addressesOf, dial } from '../../launcher/dial.ts';
 import type { NativeContext } from './context.ts';
 import { ContainerNotRunning } from './exec.ts';
 
+export interface DialTarget {
+  containerId: string;
+  port: number;
+  host?: string | undefined;
+  signal?: AbortSignal | undefined;
+}
+
 /** Rejects with an error whose `code` is that of a failed connect (ECONNREFUSED ...). */
 export async function dialContainer(
   { containers, launcher }: NativeContext,
-  containerId: string,
-  port: number,
-  host?: string,
+  { containerId, port, host, signal }: DialTarget,
 ): Promise<Duplex> {
   const container = containers.get(containerId);
   if (!container?.launched || container.ended) throw new ContainerNotRunning(containerId);
   // Without its specification (taken back only to be removed) nothing is known of its network.
-  if (container.spec && usesHostNetwork(container.spec)) return dialHost(addressesOf(host), port);
+  if (container.spec && usesHostNetwork(container.spec)) return dialHost(addressesOf(host), port, signal);
   const { pid, startTimeTicks } = container.launched;
-  return dial(launcher.binary, { pid, startTimeTicks, port, ...(host !== undefined && { host }) });
+  return dial(launcher.binary, {
+    pid,
+    startTimeTicks,
+    port,
+    ...(host !== undefined && { host }),
+    ...(signal && { signal }),
+  });
 }
 
 function usesHostNetwork({ network, task }: ContainerSpec): boolean {
@@ -26,11 +37,12 @@ function usesHostNetwork({ network, task }: ContainerSpec): boolean {
 }
 
 /** The first address that answers; else the failure of the first, as in the launcher. */
-async function dialHost(addresses: string[], port: number): Promise<Duplex> {
+async function dialHost(addresses: string[], port: number, signal?: AbortSignal): Promise<Duplex> {
   const failures: Error[] = [];
   for (const host of addresses) {
+    signal?.throwIfAborted();
     try {
-      return await connected(host, port);
+      return await connected(host, port, signal);
     } catch (error) {
       failures.push(error as Error);
     }
@@ -38,11 +50,15 @@ async function dialHost(addresses: string[], port: number): Promise<Duplex> {
   throw failures[0];
 }
 
-function connected(host: string, port: number): Promise<Duplex> {
+function connected(host: string, port: number, signal?: AbortSignal): Promise<Duplex> {
   return new Promise((resolve, reject) => {
     const socket = connect({ host, port, allowHalfOpen: true, noDelay: true });
+    const giveUp = (): void => void socket.destroy(signal?.reason as Error);
+    signal?.addEventListener('abort', giveUp, { once: true });
+    socket.once('close', () => signal?.removeEventListener('abort', giveUp));
     socket.once('error', reject).once('connect', () => {
       socket.off('error', reject);
+      signal?.removeEventListener('abort', giveUp);
       resolve(socket);
     });
   });
