@@ -40,9 +40,9 @@ export const SUITES: Suite[] = [
   },
   {
     name: 'runtime',
-    about: 'the node, with real cgroups and namespaces',
+    about: 'the node, with real cgroups and namespaces; the conformance suite over every containerizer',
     unavailable: async () => notRoot() ?? noCompiler(),
-    run: () => runJest(['test/runtime'], ['--runInBand']),
+    run: () => runJest(['test/runtime', 'test/containerizers'], ['--runInBand']),
   },
   {
     name: 'e2e',

@@ -1,7 +1,7 @@
 /** Directories below our root, the same for every hierarchy. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { errorCode } from './files.ts';
+import { errorCode, removeGroup } from './files.ts';
 
 /** Names of the groups directly below a directory. */
 export function listGroups(directory: string): string[] {
@@ -13,6 +13,12 @@ export function listGroups(directory: string): string[] {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
+}
+
+/** Removes a group and the groups below it, as soon as their processes are gone. */
+export async function removeTree(directory: string): Promise<void> {
+  for (const child of listGroups(directory)) await removeTree(`${directory}/${child}`);
+  await removeGroup(directory);
 }
 
 /** Removes `<hierarchy>/<root>` and its parents as far as they are empty. */

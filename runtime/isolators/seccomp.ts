@@ -1,7 +1,12 @@
 /** Filter of system calls: the default profile, a profile file of the operator's, or none. Compiled programs are kept. */
 import { realpathSync, statSync } from 'node:fs';
 import type { Operation } from '../launcher/operations.ts';
-import { compileSeccompProfile, defaultSeccompProfile, readSeccompProfile } from '../seccomp/compile.ts';
+import {
+  compileSeccompProfile,
+  defaultSeccompProfile,
+  readSeccompProfile,
+  type SeccompProfile,
+} from '../seccomp/compile.ts';
 import { type BoundingNames, boundingNames } from './capabilities.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 import { hasNoNewPrivileges } from './no-new-privileges.ts';
@@ -65,9 +70,21 @@ function fileBelow(directory: string, name: string, field: string): string {
   throw new IsolationRefused(`${field}: there is no profile "${name}" in the agent's seccomp directory`);
 }
 
-async function compile({ file }: ProfileSource, capabilities: string[]): Promise<Uint8Array> {
-  const profile = file === undefined ? defaultSeccompProfile() : await readSeccompProfile(file);
-  return compileSeccompProfile(profile, { capabilities });
+/** The profile that the document asks for; undefined for none. Rejects with IsolationRefused or InvalidSeccompProfile. */
+export async function seccompProfileOf(
+  spec: ContainerSpec,
+  directory: string | undefined,
+): Promise<SeccompProfile | undefined> {
+  const source = profileOf(spec, directory);
+  return source && read(source);
+}
+
+async function read({ file }: ProfileSource): Promise<SeccompProfile> {
+  return file === undefined ? defaultSeccompProfile() : readSeccompProfile(file);
+}
+
+async function compile(source: ProfileSource, capabilities: string[]): Promise<Uint8Array> {
+  return compileSeccompProfile(await read(source), { capabilities });
 }
 
 /** What a profile allows may depend on the capabilities that the container can have. */

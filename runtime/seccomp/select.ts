@@ -27,16 +27,8 @@ export function selectRules(
   context: SeccompContext,
   numbers: Map<string, number>,
 ): Map<number, Rule[]> {
-  const { architectures } = profile;
-  if (architectures.length > 0 && !architectures.includes(scmpNames[context.arch])) {
-    throw new InvalidSeccompProfile(
-      `the seccomp profile is not for this machine: it names ${architectures.join(', ')}, not ${scmpNames[context.arch]}`,
-    );
-  }
-  const caps = new Set(context.capabilities.map((name) => (name.startsWith('CAP_') ? name : `CAP_${name}`)));
   const rules = new Map<number, Rule[]>();
-  for (const entry of profile.entries) {
-    if (!applies(entry, context, caps)) continue;
+  for (const entry of entriesFor(profile, context)) {
     for (const name of entry.names) {
       const number = numbers.get(name);
       if (number === undefined) continue; // of another architecture, or newer than the headers: its number, if any, gets the default
@@ -48,6 +40,18 @@ export function selectRules(
     }
   }
   return rules;
+}
+
+/** The entries that apply to this machine and container. Throws InvalidSeccompProfile for a profile of another architecture. */
+export function entriesFor(profile: SeccompProfile, context: SeccompContext): Entry[] {
+  const { architectures } = profile;
+  if (architectures.length > 0 && !architectures.includes(scmpNames[context.arch])) {
+    throw new InvalidSeccompProfile(
+      `the seccomp profile is not for this machine: it names ${architectures.join(', ')}, not ${scmpNames[context.arch]}`,
+    );
+  }
+  const caps = new Set(context.capabilities.map((name) => (name.startsWith('CAP_') ? name : `CAP_${name}`)));
+  return profile.entries.filter((entry) => applies(entry, context, caps));
 }
 
 function applies({ includes, excludes }: Entry, context: SeccompContext, caps: Set<string>): boolean {

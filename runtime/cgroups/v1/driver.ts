@@ -5,9 +5,9 @@
 import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import type { CgroupDriver, Placement } from '../driver.ts';
-import { readPids, removeGroup, writeControl } from '../files.ts';
-import { listGroups, removeEmptyPath } from '../groups.ts';
-import { killEach, killUnified } from '../kill.ts';
+import { readPids, writeControl } from '../files.ts';
+import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
+import { killTree, killUnified } from '../kill.ts';
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
 import { setFrozen } from './freezer.ts';
@@ -59,7 +59,7 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
     kill(id) {
       if (unifiedOf) killUnified(unifiedOf(id));
       // A process that had not joined the v2 group, or a host without one.
-      for (const mount of new Set(controllers.values())) killEach(`${groupOf(mount, id)}/cgroup.procs`);
+      for (const mount of new Set(controllers.values())) killTree(groupOf(mount, id));
     },
 
     freeze(id, frozen) {
@@ -70,7 +70,7 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
     list: () => [...new Set(hierarchies.flatMap((hierarchy) => listGroups(`${hierarchy}/${root}`)))],
 
     async remove(id) {
-      for (const hierarchy of hierarchies) await removeGroup(groupOf(hierarchy, id));
+      for (const hierarchy of hierarchies) await removeTree(groupOf(hierarchy, id));
     },
 
     removeRoot() {

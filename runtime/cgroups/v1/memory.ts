@@ -1,6 +1,7 @@
 /** cgroup v1 memory: soft limit for the request, hard limit without swap for the limit. */
 import { LimitBelowUse, type MemoryController, type MemoryLimits } from '../driver.ts';
 import { readNumber, readPairs, writeControl, writeControlIfPresent } from '../files.ts';
+import { listGroups } from '../groups.ts';
 
 export function createMemoryController(directoryOf: (id: string) => string): MemoryController {
   return {
@@ -30,10 +31,14 @@ export function createMemoryController(directoryOf: (id: string) => string): Mem
       };
     },
 
-    oomKills(id) {
-      return readPairs(`${directoryOf(id)}/memory.oom_control`).get('oom_kill') ?? 0;
-    },
+    oomKills: (id) => oomKillsBelow(directoryOf(id)),
   };
+}
+
+/** cgroup v1 counts a kill in the group that the process was in, not in that whose limit was reached. */
+function oomKillsBelow(directory: string): number {
+  const own = readPairs(`${directory}/memory.oom_control`).get('oom_kill') ?? 0;
+  return listGroups(directory).reduce((sum, child) => sum + oomKillsBelow(`${directory}/${child}`), own);
 }
 
 function writeLimits(directory: string, { softBytes, hardBytes }: MemoryLimits, raising = false): void {

@@ -7,8 +7,8 @@ import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import { CgroupsUnavailable, requiredControllers } from '../detect.ts';
 import type { CgroupDriver } from '../driver.ts';
-import { errorCode, readControl, readPids, removeGroup, writeControl } from '../files.ts';
-import { listGroups, removeEmptyPath } from '../groups.ts';
+import { errorCode, readControl, readPids, writeControl } from '../files.ts';
+import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
 import { killUnified } from '../kill.ts';
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
@@ -38,6 +38,7 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
     kill: (id) => killUnified(directoryOf(id)),
     freeze: (id, frozen) => writeControl(`${directoryOf(id)}/cgroup.freeze`, frozen ? 1 : 0),
     list: () => listGroups(`${mount}/${root}`),
+    // A container without a cgroup view of its own cannot make groups, one with privileges can, and so does an OCI runtime.
     async remove(id) {
       await removeTree(directoryOf(id));
       protection.delete(id);
@@ -65,10 +66,4 @@ function enableControllers(mount: string, root: string): void {
       );
     }
   }
-}
-
-/** A container without a cgroup view of its own cannot make groups, one with privileges can: remove the lower ones first. */
-async function removeTree(directory: string): Promise<void> {
-  for (const child of listGroups(directory)) await removeTree(`${directory}/${child}`);
-  await removeGroup(directory);
 }

@@ -4,16 +4,17 @@
  */
 import { mkdirSync, realpathSync } from 'node:fs';
 import type { Logger } from 'pino';
-import type { AgentIsolation } from '../../../crds/types.generated.ts';
+import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
 import { createIsolators } from '../../isolators/index.ts';
-import type { ContainerSpec, Isolator, Limitation } from '../../isolators/isolator.ts';
+import type { ContainerSpec, Isolator, IsolatorHost, Limitation } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
 import { attachToContainer } from './attach.ts';
 import { readBootId } from './boot-id.ts';
 import type { Container } from './container.ts';
 import type { NativeContext } from './context.ts';
+import type { Delegate } from './delegate.ts';
 import { destroyContainer } from './destroy.ts';
 import { dialContainer } from './dial.ts';
 import { ContainerNotRunning, execInContainer } from './exec.ts';
@@ -44,6 +45,14 @@ export interface NativeOptions {
     isolation?: () => AgentIsolation | undefined;
     /** Of the machine; for tests of a restart. */
     bootId?: string;
+    /** Default `<dataDir>/agent/containers`. */
+    exitDirectory?: string;
+    /** Somebody else who makes the containers; see delegate.ts. */
+    delegate?: {
+      name: Containerizer['name'];
+      unsupported(task: Task): string[];
+      create(context: NativeContext, host: IsolatorHost): Delegate;
+    };
   };
 }
 
@@ -60,18 +69,19 @@ export async function createNativeContainerizer({
   const rootMountPoint = `${runtimeDir}/root`;
   mkdirSync(rootMountPoint, { recursive: true, mode: 0o700 });
   const cgroups = openCgroups(cgroupRoot);
-  const isolators = createIsolators({
+  const host: IsolatorHost = {
     cgroups,
     dataDirectory,
     rootMountPoint,
     seccompDirectory: options.seccompDir ?? `${dataDirectory}/agent/seccomp`,
     policy: () => options.isolation?.() ?? {},
-  });
+  };
+  const isolators = createIsolators(host);
   const context: NativeContext = {
     cgroups,
     isolators,
     launcher: await connectLauncher({ runtimeDir, ...(options.launcherBinary && { binary: options.launcherBinary }) }),
-    records: openRecords(`${dataDirectory}/agent/containers`, `${runtimeDir}/launches`),
+    records: openRecords(options.exitDirectory ?? `${dataDirectory}/agent/containers`, `${runtimeDir}/launches`),
     containers: new Map(),
     limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>
       endForLimitation(context, containerId, limitation),
@@ -79,12 +89,14 @@ export async function createNativeContainerizer({
     bootId: options.bootId ?? readBootId(),
     logger,
   };
+  const { delegate } = options;
+  if (delegate) context.delegate = delegate.create(context, host);
   await warmUp(isolators);
   context.launcher.on('exit', (record) => containerExited(context, record));
 
   return {
-    name: 'native',
-    unsupported: unsupportedFields,
+    name: delegate?.name ?? 'native',
+    unsupported: delegate?.unsupported ?? unsupportedFields,
     recover: (expected) => recoverContainers(context, expected),
     launch: (spec, signal) => launchContainer(context, spec, signal),
     wait: (containerId) => waitForContainer(context, containerId),
@@ -94,6 +106,7 @@ export async function createNativeContainerizer({
     usage: (containerId) => usageOf(context, containerId),
     exec: (request) => execInContainer(context, request),
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
+    freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
     close: () => closeContext(context),
   };
@@ -114,13 +127,21 @@ async function waitForContainer({ containers, records }: NativeContext, containe
 }
 
 async function signalContainer(
-  { containers, launcher }: NativeContext,
+  { containers, launcher, delegate }: NativeContext,
   containerId: string,
   signal: number,
 ): Promise<void> {
   const container = containers.get(containerId);
   // One that just ended has nothing left to signal: not an error, it is what the caller wanted.
-  if (container?.launched && !container.ended) await launcher.signal(containerId, signal);
+  if (!container?.launched || container.ended) return;
+  if (delegate) await delegate.signal(containerId, signal);
+  else await launcher.signal(containerId, signal);
+}
+
+/** A group that is gone needs neither. */
+async function freezeContainer(context: NativeContext, containerId: string, frozen: boolean): Promise<void> {
+  runningContainer(context, containerId);
+  context.cgroups.freeze(containerId, frozen);
 }
 
 async function updateContainer(

@@ -4,6 +4,7 @@ import type { CgroupDriver } from '../../cgroups/driver.ts';
 import type { Isolator } from '../../isolators/isolator.ts';
 import type { Launcher } from '../../launcher/client.ts';
 import type { Container } from './container.ts';
+import type { Delegate } from './delegate.ts';
 import type { LimitationWatch } from './limitation-watch.ts';
 import type { ContainerRecords } from './records.ts';
 
@@ -15,6 +16,8 @@ export interface NativeContext {
   /** Launched or recovered, and not destroyed yet. */
   containers: Map<string, Container>;
   limitationWatch: LimitationWatch;
+  /** Who makes the containers, when it is not the launcher itself. */
+  delegate?: Delegate;
   bootId: string;
   logger: Logger;
 }

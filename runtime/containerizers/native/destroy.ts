@@ -22,6 +22,7 @@ export async function removeContainer(context: NativeContext, containerId: strin
   limitationWatch.delete(containerId);
   await killContainer(context, containerId);
   const failures: unknown[] = [];
+  await context.delegate?.remove(containerId).catch((error: unknown) => failures.push(error));
   for (const isolator of isolators.toReversed()) {
     try {
       await isolator.cleanup?.(containerId);
@@ -35,11 +36,16 @@ export async function removeContainer(context: NativeContext, containerId: strin
   containers.delete(containerId);
 }
 
-async function killContainer({ containers, launcher }: NativeContext, containerId: string): Promise<void> {
+async function killContainer(
+  { containers, launcher, cgroups, delegate }: NativeContext,
+  containerId: string,
+): Promise<void> {
   const container = containers.get(containerId);
   // What never got as far as a supervisor, or lost it, is killed through its cgroup when that is removed.
   if (!container?.launched || container.ended) return;
-  await launcher.signal(containerId, SIGKILL);
+  // With a delegate the supervised process is the runtime, and ends with its container.
+  if (delegate) cgroups.kill(containerId);
+  else await launcher.signal(containerId, SIGKILL);
   const timeout = new AbortController();
   const late = delay(killDeadlineMs, 'late', { signal: timeout.signal }).catch(() => 'ended');
   const outcome = await Promise.race([container.termination.promise, late]);

@@ -15,14 +15,14 @@ export interface DialTarget {
 
 /** Rejects with an error whose `code` is that of a failed connect (ECONNREFUSED ...). */
 export async function dialContainer(
-  { containers, launcher }: NativeContext,
+  { containers, launcher, delegate }: NativeContext,
   { containerId, port, host, signal }: DialTarget,
 ): Promise<Duplex> {
   const container = containers.get(containerId);
   if (!container?.launched || container.ended) throw new ContainerNotRunning(containerId);
   // Without its specification (taken back only to be removed) nothing is known of its network.
   if (container.spec && usesHostNetwork(container.spec)) return dialHost(addressesOf(host), port, signal);
-  const { pid, startTimeTicks } = container.launched;
+  const { pid, startTimeTicks } = delegate?.processOf(containerId) ?? container.launched;
   return dial(launcher.binary, {
     pid,
     startTimeTicks,

@@ -1,16 +1,18 @@
 /** A further command in a running container: the same namespaces, cgroups, limits, identity and filters. */
 import { startExec } from '../../launcher/exec.ts';
 import type { ExecLaunchRequest } from '../../launcher/operations.ts';
-import type { ExecRequest, ExecSession } from '../containerizer.ts';
+import type { ExecRequest, ExecSession, LaunchedContainer } from '../containerizer.ts';
 import type { NativeContext } from './context.ts';
+import type { Delegate } from './delegate.ts';
 import { loadIsolators, sessionOperations } from './launch-request.ts';
 
 export async function execInContainer(context: NativeContext, request: ExecRequest): Promise<ExecSession> {
-  const { containers, records, cgroups, isolators, launcher } = context;
+  const { containers, cgroups, isolators, launcher } = context;
   const container = containers.get(request.containerId);
   if (!container?.launched || !container.spec || container.ended) {
     throw new ContainerNotRunning(request.containerId);
   }
+  if (context.delegate) return execThroughDelegate(context, context.delegate, container.launched, request);
   const { pid, startTimeTicks } = container.launched;
   // Not CLONE_INTO_CGROUP: from inside the container's cgroup namespace the kernel lets nobody in from outside of it (nsdelegate).
   const { joinLater } = cgroups.placement(request.containerId);
@@ -24,10 +26,34 @@ export async function execInContainer(context: NativeContext, request: ExecReque
       ...sessionOperations(container.spec, isolators),
     ],
     argv: request.argv,
-    env: { ...records.readLaunch(request.containerId)?.env, ...(request.tty && { TERM: 'xterm' }), ...request.env },
+    env: sessionEnvironment(context, request),
     ...(request.tty && { tty: request.size ?? { columns: 80, rows: 24 } }),
   };
   return startExec(launcher.binary, launch, { stdin: request.stdin });
+}
+
+function sessionEnvironment(
+  { records }: NativeContext,
+  { containerId, tty, env }: ExecRequest,
+): Record<string, string> {
+  return { ...records.readLaunch(containerId)?.env, ...(tty && { TERM: 'xterm' }), ...env };
+}
+
+async function execThroughDelegate(
+  context: NativeContext,
+  delegate: Delegate,
+  supervised: LaunchedContainer,
+  request: ExecRequest,
+): Promise<ExecSession> {
+  const delegated = await delegate.exec(request, supervised, sessionEnvironment(context, request));
+  try {
+    const session = await startExec(context.launcher.binary, delegated.launch, { stdin: request.stdin });
+    void session.exit.then(delegated.done);
+    return { ...session, signal: delegated.signal };
+  } catch (error) {
+    delegated.done();
+    throw error;
+  }
 }
 
 export class ContainerNotRunning extends Error {

@@ -16,5 +16,9 @@ export function containerExited(context: NativeContext, record: ExitRecord): voi
 /** The cgroups still exist, so their counters still tell whether the memory limit did it. */
 export function terminationFrom(context: NativeContext, container: Container, record: ExitRecord | undefined) {
   if (!record) return lostTermination(container.containerId);
-  return terminationOf(record, container.limitation ?? findLimitation(context.isolators, container.containerId));
+  const limitation =
+    container.limitation ??
+    findLimitation(context.isolators, container.containerId) ??
+    context.delegate?.limitation(record);
+  return terminationOf(record, limitation);
 }

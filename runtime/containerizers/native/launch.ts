@@ -18,7 +18,7 @@ export async function launchContainer(
 ): Promise<LaunchedContainer> {
   const { env, ...spec } = launchSpec;
   const { containerId } = spec;
-  const { isolators, records, containers, launcher, limitationWatch, bootId } = context;
+  const { isolators, records, containers, launcher, limitationWatch, bootId, delegate } = context;
   if (containers.has(containerId))
     throw new ContainerLaunchFailed(containerId, `container ${containerId} exists already`);
   const container = newContainer(containerId, spec);
@@ -29,13 +29,14 @@ export async function launchContainer(
     for (const isolator of isolators) isolator.prepare?.(spec);
     await loadIsolators(isolators, spec);
     const request = buildLaunchRequest(spec, env, isolators, records.exitPath(containerId));
-    const started = await launcher.launch(request);
+    const started = await launcher.launch(delegate ? await delegate.adapt(request, spec) : request);
     container.launched = {
       containerId,
       pid: started.pid,
       startTimeTicks: started.startTimeTicks,
       startedAt: new Date(),
     };
+    await delegate?.started(container.launched, container.termination.promise);
     signal?.throwIfAborted();
   } catch (cause) {
     await removeContainer(context, containerId).catch((err: unknown) => {

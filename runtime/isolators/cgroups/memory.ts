@@ -22,13 +22,13 @@ export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator 
     limitation(containerId): Limitation | undefined {
       if (memory.oomKills(containerId) === 0) return undefined;
       const { limitBytes, peakBytes } = memory.usage(containerId);
-      return {
-        reason: 'ContainerLimitationMemory',
-        resource: 'mem',
-        message: memoryMessage(limitBytes, peakBytes),
-      };
+      return memoryLimitation(limitBytes, peakBytes);
     },
   };
+}
+
+export function memoryLimitation(limitBytes: number | undefined, peakBytes: number | undefined): Limitation {
+  return { reason: 'ContainerLimitationMemory', resource: 'mem', message: memoryMessage(limitBytes, peakBytes) };
 }
 
 function memoryLimits({ requests, limits }: ContainerResources): { softBytes: number; hardBytes: number } {

@@ -239,6 +239,28 @@ int run_init(int (*command)(void *), void *argument, int status_fd) {
 	}
 }
 
+static int exec_command(void *argument) {
+	char **argv = argument;
+	sigset_t none;
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	execvp(argv[0], argv);
+	dprintf(2, "tepui-init: cannot execute %s: %s\n", argv[0], strerror(errno));
+	return errno == ENOENT ? 127 : 126;
+}
+
+/* The role `init COMMAND [ARG...]`: the tiny init for containers that somebody else makes (an OCI runtime). Ends as the command ended, 128 + N for signal N. */
+static int run_init_role(char **argv) {
+	size_t count = 0;
+	while (argv[count]) count++;
+	char **command = calloc(count + 1, sizeof *command);
+	if (!command) return 125;
+	/* The originals are wiped: they would show in /proc/1/cmdline. */
+	for (size_t i = 0; i < count; i++)
+		if (!(command[i] = strdup(argv[i]))) return 125;
+	return run_init(exec_command, command, -1);
+}
+
 /*
  * Runs this program again from a sealed copy in memory. A container that gets hold of /proc/PID/exe of a supervisor, an init or an exec
  * can then neither write to it nor reach the file on disk (CVE-2019-5736). Where it cannot be done, being non-dumpable still protects.
@@ -345,8 +367,9 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
 	if (strcmp(role, "devices") == 0 && argc == 3) return run_devices(argv[2]);
 	bool serving = strcmp(role, "serve") == 0 && argc == 3, dialling = strcmp(role, "dial") == 0;
-	if (!serving && !dialling && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | devices DIRECTORY | decode-check | version\n");
+	bool initial = strcmp(role, "init") == 0 && argc > 2;
+	if (!serving && !dialling && !initial && strcmp(role, "exec") != 0) {
+		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | devices DIRECTORY | init COMMAND | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */
@@ -355,6 +378,7 @@ int main(int argc, char **argv) {
 	if (dialling) return run_dial(argc - 2, argv + 2);
 	/* 2. Nobody may reach or change our program file through /proc/PID/exe. The copy starts dumpable again: main comes here again. */
 	enter_sealed_copy(argv);
+	if (initial) return run_init_role(argv + 2);
 	/* 3. A descriptor without close-on-exec that we were started with must not end up in a container. Exec has its three more. */
 	close_range(serving ? 3 : 6, ~0U, 0);
 	return serving ? start_serving(argv[2]) : run_exec();

@@ -1,0 +1,32 @@
+/** What the OCI containerizer refuses beside what the native one refuses: what a runtime has no configuration for, or what is not handed over. Pure. */
+import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
+import { unsupportedFields } from '../native/unsupported.ts';
+
+type Check = (container: TaskContainer) => string | undefined;
+
+/** Field below a container -> why a value of it cannot be honoured here. */
+export const ociRefusals: Record<string, Check> = {
+  'namespaces.pid': ({ namespaces }) =>
+    namespaces?.pid === 'Task' ? 'containerizer oci gives each container its own processes' : undefined,
+  'security.userNamespace': ({ security }) =>
+    security?.userNamespace === 'Private'
+      ? 'containerizer oci runs containers with the user ids of the host'
+      : undefined,
+  tty: ({ tty }) => (tty ? 'containerizer oci has no terminal but in exec' : undefined),
+  stdin: ({ stdin }) => (stdin ? 'containerizer oci has no standard input but in exec' : undefined),
+};
+
+/** `field: reason` sentences; empty when it can run the task. */
+export function ociUnsupported(task: Task): string[] {
+  const problems = unsupportedFields(task);
+  const lists = { containers: task.spec.containers ?? [], initContainers: task.spec.initContainers ?? [] };
+  for (const [name, containers] of Object.entries(lists)) {
+    for (const [index, container] of containers.entries()) {
+      for (const [field, check] of Object.entries(ociRefusals)) {
+        const reason = check(container);
+        if (reason) problems.push(`spec.${name}[${index}].${field}: ${reason}`);
+      }
+    }
+  }
+  return problems;
+}

@@ -1,0 +1,107 @@
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { root, type TestNode } from '../runtime/containerizers/harness.ts';
+import { targets } from './targets.ts';
+
+describe.each(targets)('what a container sees and may do: $name', (target) => {
+  const testIf = target.problem ? test.skip : test;
+  let node: TestNode;
+  beforeAll(async () => {
+    if (target.problem) process.stderr.write(`${target.name} skipped: ${target.problem}\n`);
+    else node = await target.start();
+  });
+  afterAll(() => node?.close());
+
+  /** Lines that a script printed, run as the container's root. */
+  const asRoot = async (shell: string, part = {}) =>
+    (await node.run({ shell, ...part }, { user: root })).stdout.trim().split('\n');
+
+  testIf('the host is there to be read, and nowhere to be written', async () => {
+    const script =
+      'test -e /usr/bin/env && echo readable; for d in / /usr /etc /var /sys /proc/sys/kernel; do touch $d/x 2>/dev/null && echo BAD $d; done';
+    expect(await asRoot(script)).toEqual(['readable']);
+  });
+
+  testIf('its sandbox is writable and the working directory', async () => {
+    const spec = node.spec({ shell: 'pwd; echo kept > file' });
+    await node.containerizer.launch(spec);
+    await node.containerizer.wait(spec.containerId);
+    expect(node.output(spec).trim()).toBe(spec.sandbox);
+    expect(readFileSync(join(spec.sandbox, 'file'), 'utf8')).toBe('kept\n');
+    await node.containerizer.destroy(spec.containerId);
+  });
+
+  testIf('/tmp is its own, and nothing else of the data directory is to be seen', async () => {
+    mkdirSync(join(node.dataDir, 'agent/volumes/other'), { recursive: true });
+    writeFileSync(join(node.dataDir, 'secret'), 'x');
+    writeFileSync('/tmp/tepui-test-visible', 'x');
+    const lines = await asRoot(
+      `ls /tmp | wc -l; touch /tmp/mine && echo writable; ls ${node.dataDir}; ls ${node.dataDir}/agent`,
+    );
+    expect(lines).toEqual(['0', 'writable', 'agent', 'sandboxes']);
+  });
+
+  testIf('only its own processes are visible, and it is not alone at pid 1 with its signals', async () => {
+    const lines = await asRoot('ls -d /proc/[0-9]* | wc -l; echo $$');
+    expect(Number(lines[0])).toBeLessThanOrEqual(4);
+    expect(Number(lines[1])).toBeGreaterThan(1);
+  });
+
+  testIf('what only root of the host may read is hidden from its root too', async () => {
+    expect(await asRoot('cat /etc/shadow 2>/dev/null | wc -c; ls /root 2>/dev/null | wc -l')).toEqual(['0', '0']);
+  });
+
+  testIf('the usual devices and no others are there', async () => {
+    const lines = await asRoot(
+      'for d in null zero full random urandom tty; do test -c /dev/$d || echo missing $d; done; ' +
+        'find /dev -type b; test -e /dev/kmsg && echo BAD; test -e /dev/vda && echo BAD; ' +
+        'head -c 4 /dev/zero | wc -c; test -w /dev/null && echo x > /dev/null && echo ok; test -d /dev/shm && touch /dev/shm/x && echo shm',
+    );
+    expect(lines).toEqual(['4', 'ok', 'shm']);
+  });
+
+  testIf('what shows or changes the host in /proc and /sys is masked', async () => {
+    const lines = await asRoot(
+      'cat /proc/kcore 2>/dev/null | head -c 1 | wc -c; cat /proc/keys 2>/dev/null | wc -c; ' +
+        'echo 1 > /proc/sysrq-trigger 2>/dev/null && echo BAD; echo x > /proc/sys/kernel/core_pattern 2>/dev/null && echo BAD; ' +
+        'ls /sys/firmware 2>/dev/null | wc -l; mkdir /sys/fs/cgroup/x 2>/dev/null && echo BAD; echo end',
+    );
+    expect(lines).toEqual(['0', '0', '0', 'end']);
+  });
+
+  testIf('system calls that reach the host are refused', async () => {
+    const lines = await asRoot(
+      'unshare -m true 2>/dev/null && echo BAD unshare; mount -t tmpfs none /mnt 2>/dev/null && echo BAD mount; ' +
+        'mknod /tmp/disk b 253 0 2>/dev/null && echo BAD mknod; chroot / true && echo chroot',
+    );
+    expect(lines).toEqual(['chroot']);
+    const { stdout } = await node.run({ shell: 'grep -E "Seccomp:|NoNewPrivs" /proc/self/status' });
+    expect(stdout.replaceAll('\t', ' ').trim().split('\n').sort()).toEqual(['NoNewPrivs: 1', 'Seccomp: 2']);
+  });
+
+  testIf('without a filter there is none', async () => {
+    const lines = await asRoot('grep Seccomp: /proc/self/status', {
+      security: { seccompProfile: { type: 'Unconfined' } },
+    });
+    expect(lines).toEqual(['Seccomp:\t0']);
+  });
+
+  testIf('network None is a loopback of its own, Host is the network of the host', async () => {
+    const alone = await node.run(
+      { shell: 'cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/sys/kernel/hostname' },
+      { task: { network: { mode: 'None', networks: [] } as never } },
+    );
+    expect(alone.stdout.trim().split(/\s+/)).toEqual(['lo', 'test']);
+    const shared = await node.run({ shell: 'wc -l < /proc/net/dev; hostname' });
+    expect(shared.stdout.trim().split('\n').at(-1)).toBe(hostname());
+  });
+
+  testIf('it sees its own limits in /sys/fs/cgroup', async () => {
+    const { stdout } = await node.run({
+      shell: 'cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null',
+    });
+    expect(Number(stdout.trim())).toBe(64 * 2 ** 20);
+  });
+});
