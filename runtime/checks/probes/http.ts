@@ -28,7 +28,7 @@ export async function probeHttp(probe: HttpProbe, target: CheckTarget, signal: A
     const answer = await ask(url, target, signal);
     const next = answer.location === undefined ? undefined : followed(url, answer.location);
     if (next === undefined) return answer.outcome;
-    if (redirects === MAX_REDIRECTS) return failure(`more than ${MAX_REDIRECTS} redirects`, answer.outcome);
+    if (redirects === MAX_REDIRECTS) return { ...answer.outcome, ...failure(`more than ${MAX_REDIRECTS} redirects`) };
     url = next;
   }
 }
@@ -67,7 +67,6 @@ function secured(connection: Duplex): Promise<Duplex> {
 function get(url: URL, stream: Duplex): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     const message = request({
-      agent: false,
       createConnection: () => stream,
       method: 'GET',
       path: url.pathname + url.search,

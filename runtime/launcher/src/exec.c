@@ -214,12 +214,18 @@ static int exec_error(const struct failure *failure) {
 	return 125;
 }
 
+/* SIGKILL takes along what the command started, as far as it stayed in the process group: the check of a script does not leave its children. */
+static void signal_command(struct session *session, unsigned signal) {
+	syscall(SYS_pidfd_send_signal, session->pidfd, signal, NULL, 0);
+	if (signal == SIGKILL && session->pid > 0) kill(-session->pid, SIGKILL);
+}
+
 static void control_line(struct session *session, char *line) {
 	unsigned columns, rows, signal;
 	if (sscanf(line, "resize %u %u", &columns, &rows) == 2 && session->terminal >= 0) {
 		resize_terminal(session->terminal, columns, rows);
 	} else if (sscanf(line, "signal %u", &signal) == 1 && signal > 0 && signal < NSIG) {
-		syscall(SYS_pidfd_send_signal, session->pidfd, signal, NULL, 0);
+		signal_command(session, signal);
 	}
 }
 
@@ -227,7 +233,7 @@ static void read_control(struct session *session) {
 	size_t room = sizeof session->control - 1 - session->control_length;
 	ssize_t n = RETRY(read(CONTROL_FD, session->control + session->control_length, room));
 	if (n <= 0) { /* whoever asked for the command is gone */
-		syscall(SYS_pidfd_send_signal, session->pidfd, SIGKILL, NULL, 0);
+		signal_command(session, SIGKILL);
 		close(CONTROL_FD);
 		session->control_length = sizeof session->control;
 		return;
@@ -265,7 +271,10 @@ static int relay(struct session *session) {
 		if (polls[0].revents) {
 			struct signalfd_siginfo info;
 			(void)!read(session->signals, &info, sizeof info);
-			ended = waitpid(session->pid, &status, WNOHANG | __WALL) == session->pid;
+			if (!ended && waitpid(session->pid, &status, WNOHANG | __WALL) == session->pid) {
+				ended = true;
+				session->pid = 0; /* the number may be another process's from now on */
+			}
 		}
 	}
 }
