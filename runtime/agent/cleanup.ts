@@ -9,9 +9,18 @@ import { endLauncher, openContainerizer } from './node/containerizer.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { preparePaths } from './node/paths.ts';
-import { outcomeOf } from './tasks/outcome.ts';
-import { TASK_RECORD, type TaskRecord } from './tasks/record.ts';
-import { advance } from './tasks/status.ts';
+import { endOfTermination, lostEnd } from './tasks/container-end.ts';
+import { taskOutcome } from './tasks/outcome.ts';
+import {
+  type ContainerRecord,
+  containerIdOf,
+  expectedContainerIds,
+  type KillRecord,
+  TASK_RECORD,
+  type TaskRecord,
+} from './tasks/record.ts';
+import { upgradeRecord } from './tasks/record-upgrade.ts';
+import { type EndedRun, noteEnds, settled } from './tasks/steps.ts';
 
 export interface CleanupOptions {
   dataDir: string;
@@ -40,44 +49,70 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
   try {
     const containerizer = options.containerizer ?? (await openContainerizer(paths, logger));
     const records = await openCheckpointDirectory<TaskRecord>(paths.taskRecords, TASK_RECORD, { strict: false });
-    const live = [...(await records.load()).values()].filter(
-      ({ phase, containerId }) => phase !== 'Cleaned' && containerId !== '',
-    );
+    const live = [...(await records.load()).values()]
+      .map(upgradeRecord)
+      .filter(({ phase, groupId }) => phase !== 'Cleaned' && groupId !== '');
     const bootId = await readBootId();
-    const found = new Map(
-      (await containerizer.recover(live.map(({ containerId }) => containerId))).map((entry) => [
-        entry.containerId,
-        entry,
-      ]),
+    const found: Found = new Map(
+      (await containerizer.recover(live.flatMap(expectedContainerIds))).map((entry) => [entry.containerId, entry]),
     );
-    const running = live.filter(({ containerId }) => found.get(containerId)?.running);
+    let ended = 0;
     await Promise.all(
       live.map(async (record) => {
-        const isRunning = running.includes(record);
-        if (isRunning) options.onTask?.(record);
-        const termination = isRunning
-          ? await endTask(containerizer, record)
-          : found.has(record.containerId)
-            ? await containerizer.wait(record.containerId)
-            : undefined;
-        if (record.phase !== 'Ended')
-          await records.write(record.uid, endedRecord(record, isRunning, termination, bootId));
-        await containerizer.destroy(record.containerId);
+        const isRunning = expectedContainerIds(record).some((id) => found.get(id)?.running);
+        if (isRunning) {
+          ended += 1;
+          options.onTask?.(record);
+        }
+        const ends = await Promise.all(
+          record.containers.map((container) => endRun(containerizer, record, container, found)),
+        );
+        if (record.phase === 'Live') {
+          await records.write(record.uid, endedRecord(record, isRunning, ends.flat(), bootId));
+        }
+        for (const containerId of expectedContainerIds(record)) await containerizer.destroy(containerId);
+        if (record.isGroup) await containerizer.destroyGroup?.(record.groupId);
       }),
     );
     await containerizer.close();
     if (options.containerizer === undefined) await endLauncher(paths);
     await rm(paths.runtimeDir, { recursive: true, force: true });
-    return { ended: running.length };
+    return { ended };
   } finally {
     await lock.release();
   }
 }
 
+type Found = Map<string, { running: boolean }>;
+
+/** How the container's run ended, after it was ended if it ran; nothing where there is no such run, or its end is noted. */
+async function endRun(
+  containerizer: Containerizer,
+  record: TaskRecord,
+  container: ContainerRecord,
+  found: Found,
+): Promise<EndedRun[]> {
+  const { name, run, phase } = container;
+  if (phase !== 'Intended' && phase !== 'Launched') return [];
+  const containerId = containerIdOf(record, container);
+  const entry = found.get(containerId);
+  if (entry === undefined) return [{ name, run, end: lostEnd(Date.now()) }];
+  const termination = entry.running
+    ? await endContainer(containerizer, record, container)
+    : await containerizer.wait(containerId);
+  return [{ name, run, end: endOfTermination(termination) }];
+}
+
 /** Stop signal to all, grace, SIGKILL to all. */
-async function endTask(containerizer: Containerizer, record: TaskRecord): Promise<Termination> {
-  const termination = containerizer.wait(record.containerId);
-  if (record.killGraceSeconds > 0) await containerizer.signal(record.containerId, record.stopSignal);
+async function endContainer(
+  containerizer: Containerizer,
+  record: TaskRecord,
+  container: ContainerRecord,
+): Promise<Termination> {
+  const containerId = containerIdOf(record, container);
+  const termination = containerizer.wait(containerId);
+  if (record.killGraceSeconds > 0) await containerizer.signal(containerId, container.stopSignal);
+  if (container.frozen) await containerizer.freeze?.(containerId, false);
   let timer: NodeJS.Timeout | undefined;
   const grace = new Promise<undefined>((resolve) => {
     timer = setTimeout(() => resolve(undefined), record.killGraceSeconds * 1000);
@@ -85,28 +120,14 @@ async function endTask(containerizer: Containerizer, record: TaskRecord): Promis
   const ended = await Promise.race([termination, grace]);
   clearTimeout(timer);
   if (ended !== undefined) return ended;
-  await containerizer.signal(record.containerId, 9);
+  await containerizer.signal(containerId, 9);
   return termination;
 }
 
-function endedRecord(
-  record: TaskRecord,
-  wasRunning: boolean,
-  termination: Termination | undefined,
-  bootId: string,
-): TaskRecord {
+function endedRecord(record: TaskRecord, wasRunning: boolean, ends: EndedRun[], bootId: string): TaskRecord {
   const now = Date.now();
-  const kill = wasRunning ? { cause: 'CleanUp' as const, requestedAtMs: now, deadlineMs: now } : record.kill;
-  const killed = { ...record, ...(kill && { kill }) };
-  const lost: Termination = {
-    containerId: record.containerId,
-    oomKilled: false,
-    finishedAt: new Date(now),
-    lost: true,
-  };
-  return {
-    ...killed,
-    phase: 'Ended',
-    report: advance(record.report, outcomeOf(killed, termination ?? lost, bootId), now),
-  };
+  const kill: KillRecord | undefined =
+    record.kill ?? (wasRunning ? { cause: 'CleanUp', requestedAtMs: now } : undefined);
+  const noted = noteEnds({ ...record, ...(kill && { kill }) }, ends, bootId);
+  return settled(noted, taskOutcome(noted, bootId), now);
 }

@@ -36,40 +36,40 @@ export async function openCheckpointDirectory<T>(
   const writers = new Map<string, Writer>();
   return {
     load: () => loadAll<T>(path, kind, options),
-    write: async (name, data, options) => {
+    write: async (name, data, { durable = true } = {}) => {
       const file = fileOf(path, name);
-      return enqueue(writers, name, (value) => writeCheckpoint(file, kind, value, options), data);
+      return enqueue(writers, name, { durable, run: (durable) => writeCheckpoint(file, kind, data, { durable }) });
     },
-    remove: (name) => enqueue(writers, name, () => removeCheckpoint(fileOf(path, name)), undefined),
+    remove: (name) => enqueue(writers, name, { durable: true, run: () => removeCheckpoint(fileOf(path, name)) }),
   };
 }
 
-/** One writer per name: `waiting` is the newest value that nobody began to write yet. */
-interface Writer {
-  running: Promise<void>;
-  waiting?: { run: () => Promise<void>; done: Promise<void> };
+interface Change {
+  durable: boolean;
+  run(durable: boolean): Promise<void>;
 }
 
-function enqueue<V>(
-  writers: Map<string, Writer>,
-  name: string,
-  write: (value: V) => Promise<void>,
-  value: V,
-): Promise<void> {
-  const run = (): Promise<void> => write(value);
+/** One writer per name: `waiting` is the newest change that nobody began yet; durable when it, or one that it overtook, has to be. */
+interface Writer {
+  running: Promise<void>;
+  waiting?: { change: Change; done: Promise<void> };
+}
+
+function enqueue(writers: Map<string, Writer>, name: string, change: Change): Promise<void> {
   const writer = writers.get(name);
-  if (writer === undefined) return begin(writers, name, run);
+  if (writer === undefined) return begin(writers, name, change);
   if (writer.waiting !== undefined) {
-    writer.waiting.run = run;
+    const durable = writer.waiting.change.durable || change.durable;
+    writer.waiting.change = { durable, run: change.run };
     return writer.waiting.done;
   }
-  const next = (): Promise<void> => begin(writers, name, writer.waiting?.run ?? run);
-  writer.waiting = { run, done: writer.running.then(next, next) };
+  const next = (): Promise<void> => begin(writers, name, writer.waiting?.change ?? change);
+  writer.waiting = { change, done: writer.running.then(next, next) };
   return writer.waiting.done;
 }
 
-function begin(writers: Map<string, Writer>, name: string, run: () => Promise<void>): Promise<void> {
-  const running = run();
+function begin(writers: Map<string, Writer>, name: string, { durable, run }: Change): Promise<void> {
+  const running = run(durable);
   const writer: Writer = { running };
   writers.set(name, writer);
   const finished = (): void => {

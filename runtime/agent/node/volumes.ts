@@ -130,7 +130,7 @@ export function volumeNames(task: Task): string[] {
 /** Whether the container of any of these tasks may have the volume mounted. */
 export function isVolumeInUse(runners: Iterable<TaskRunner>, namespace: string, name: string): boolean {
   for (const { record } of runners) {
-    const isLive = record !== undefined && record.phase !== 'Cleaned' && record.containerId !== '';
+    const isLive = record !== undefined && record.phase !== 'Cleaned' && record.groupId !== '';
     if (isLive && record.namespace === namespace && record.volumes.includes(name)) return true;
   }
   return false;

@@ -8,15 +8,14 @@ import { Task } from '../../../controllers/machinery/client/resources.ts';
 import { statusPatch, waitingPatch } from './document.ts';
 import { TASK_FINALIZER } from './plan.ts';
 import type { TaskRunner } from './runner.ts';
-import type { TaskReport } from './status.ts';
 
-/** Starting and Killing are passing states: told only if they last longer than this, else the next state is told at once with them in its history. */
+/** Staging, Starting and Killing are passing states: told only if they last longer than this, else the next state is told at once with them in its history. */
 const PASSING_STATE_DELAY_MS = 150;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 5_000;
 
 /** What is brought to the server. */
-export type Errand = 'Report' | 'RemoveFinalizer' | { explain: string };
+export type Errand = 'Report' | 'RemoveFinalizer' | { explain: string; reason: string };
 
 export interface Delivery {
   request(errand: Errand): void;
@@ -29,7 +28,7 @@ export function createDelivery(runner: TaskRunner): Delivery {
   let retryMs = RETRY_MIN_MS;
   let retryTimer: NodeJS.Timeout | undefined;
   let passing: { state: string; untilMs: number } | undefined;
-  let delivered: TaskReport | undefined;
+  let delivered: string | undefined;
 
   const wakeLater = (delayMs: number): NodeJS.Timeout => setTimeout(() => runner.wake(), delayMs).unref();
 
@@ -43,7 +42,7 @@ export function createDelivery(runner: TaskRunner): Delivery {
 
   const send = async (errand: Errand): Promise<void> => {
     inFlight = true;
-    const sent = runner.record?.report;
+    const sent = errand === 'Report' ? contentOf(runner) : undefined;
     try {
       await runner.context.deliverySlots.use(() => run(runner, errand));
       // The same report twice: somebody writes against us, or the server keeps less than it acknowledged. Never answer that in a tight loop.
@@ -69,7 +68,7 @@ export function createDelivery(runner: TaskRunner): Delivery {
   const isPassing = (): boolean => {
     const state = runner.record?.report.state;
     const now = runner.context.now();
-    if (state !== 'Starting' && state !== 'Killing') {
+    if (state !== 'Staging' && state !== 'Starting' && state !== 'Killing') {
       passing = undefined;
       return false;
     }
@@ -95,21 +94,27 @@ export function createDelivery(runner: TaskRunner): Delivery {
 
 function run(runner: TaskRunner, errand: Errand): Promise<void> {
   if (errand === 'Report') return report(runner);
-  return errand === 'RemoveFinalizer' ? removeFinalizer(runner) : explain(runner, errand.explain);
+  return errand === 'RemoveFinalizer' ? removeFinalizer(runner) : explain(runner, errand.reason, errand.explain);
+}
+
+/** What a report would say, to tell the same from another. */
+function contentOf({ document, record, activities, context }: TaskRunner): string | undefined {
+  if (document === undefined || record === undefined) return undefined;
+  return JSON.stringify(statusPatch(document, record, activities, context.agent, new Date(0)).status);
 }
 
 /** One attempt. A conflict is settled by reading the document again: the worker then decides anew. */
 async function report(runner: TaskRunner): Promise<void> {
   const { document, record, context } = runner;
   if (document === undefined || record === undefined) return;
-  const patch = statusPatch(document, record, context.agent, new Date(context.now()));
+  const patch = statusPatch(document, record, runner.activities, context.agent, new Date(context.now()));
   await write(runner, document, (key) => context.client.mergePatch(Task, key, patch, 'status'));
 }
 
-async function explain(runner: TaskRunner, message: string): Promise<void> {
+async function explain(runner: TaskRunner, reason: string, message: string): Promise<void> {
   const { document, context } = runner;
   if (document === undefined) return;
-  const patch = waitingPatch(document, message);
+  const patch = waitingPatch(document, reason, message);
   await write(runner, document, (key) => context.client.mergePatch(Task, key, patch, 'status'));
 }
 

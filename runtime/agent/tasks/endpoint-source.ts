@@ -2,7 +2,9 @@
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import type { EndpointContainer, EndpointTask, TasksSource } from '../endpoint/tasks-source.ts';
 import type { TaskManager } from './manager.ts';
+import { containerIdOf } from './record.ts';
 import type { TaskRunner } from './runner.ts';
+import { memberSandbox } from './sandbox.ts';
 
 export function tasksSource(manager: TaskManager, containerizer: Containerizer): TasksSource {
   return {
@@ -21,32 +23,45 @@ function describe(runner: TaskRunner): EndpointTask | undefined {
   const { record } = runner;
   const known = runner.document?.metadata ?? record;
   if (known?.namespace === undefined || known.name === undefined) return undefined;
+  const containers = describeContainers(runner);
+  const first = containers.find(({ init }) => !init);
   return {
     namespace: known.namespace,
     name: known.name,
     uid: runner.uid,
     state: record?.report.state ?? 'Staging',
     ...(record?.report.reason && { reason: record.report.reason }),
-    ...(record?.containerId && { containerId: record.containerId }),
-    ...(record?.sandbox && { sandbox: record.sandbox }),
-    isRunning: record?.phase === 'Launched' && runner.container.kind === 'Running',
-    ended: runner.whenEnded(),
-    containers: describeContainers(runner, runner.whenEnded()),
+    ...(first?.containerId && { containerId: first.containerId }),
+    ...(first?.sandbox && { sandbox: first.sandbox }),
+    isRunning: first?.isRunning ?? false,
+    ended: runner.whenEnded(first?.name),
+    containers,
   };
 }
 
-function describeContainers({ record, document, container }: TaskRunner, ended: Promise<void>): EndpointContainer[] {
-  const name = record?.containerName ?? document?.spec.containers?.[0]?.name;
-  if (name === undefined) return [];
-  return [
-    {
+function describeContainers(runner: TaskRunner): EndpointContainer[] {
+  const { record, document } = runner;
+  if (record === undefined) {
+    const { initContainers = [], containers = [] } = document?.spec ?? {};
+    return [...initContainers, ...containers].map(({ name }, index) => ({
       name,
-      init: false,
-      ...(record?.containerId && { containerId: record.containerId }),
-      ...(record?.sandbox && { sandbox: record.sandbox }),
-      isRunning: record?.phase === 'Launched' && container.kind === 'Running',
+      init: index < initContainers.length,
+      isRunning: false,
       restarts: 0,
-      ended,
-    },
-  ];
+      ended: runner.whenEnded(name),
+    }));
+  }
+  return record.containers.map((container) => {
+    const { name, init, phase, run } = container;
+    const sandbox = record.isGroup ? memberSandbox(record.sandbox, name) : record.sandbox;
+    return {
+      name,
+      init,
+      ...(record.groupId !== '' && phase !== 'Waiting' && { containerId: containerIdOf(record, container) }),
+      ...(record.sandbox !== '' && { sandbox }),
+      isRunning: phase === 'Launched' && runner.views.get(name)?.kind === 'Running',
+      restarts: run,
+      ended: runner.whenEnded(name),
+    };
+  });
 }

@@ -10,68 +10,140 @@ import { resolveEnvironment } from './env-sources.ts';
 import { buildEnvironment } from './environment.ts';
 import { resolveMounts } from './mounts.ts';
 import { signalNumber } from './outcome.ts';
-import type { TaskRecord } from './record.ts';
-import { createSandbox, sandboxPath } from './sandbox.ts';
+import { type ContainerRecord, containerIdOf, type TaskRecord } from './record.ts';
+import { createMemberSandbox, createSandbox, sandboxPath } from './sandbox.ts';
+import type { SharedParts } from './shared.ts';
+import { documentContainer, waitsFor } from './start-order.ts';
+import type { HistoryEntry } from './status.ts';
+import { intend, step } from './steps.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
 const DEFAULT_CPUS = 0.1;
 const DEFAULT_MEM_BYTES = 128 * 2 ** 20;
 const DEFAULT_GRACE_SECONDS = 3;
+const SIGTERM = 15;
 
 /** What a launch needs from outside: read before anything is made, so that an API server that is away costs a retry and nothing else. */
 export interface LaunchInputs {
-  container: TaskContainer;
   user: ResolvedUser;
   resolvedEnvironment: Record<string, string>;
 }
 
-/** Rejects with UserUnknown or EnvironmentSourceMissing (the task fails), or with a client error (worth a retry). */
-export async function readLaunchInputs(context: TaskContext, task: Task): Promise<LaunchInputs> {
-  const container = task.spec.containers[0]!;
-  const { switchUser, defaultUser } = context.policy();
-  const userText = switchUser ? (container.user ?? task.spec.user ?? defaultUser) : String(userInfo().uid);
-  const user = resolveUser(userText);
-  return { container, user, resolvedEnvironment: await resolveEnvironment(context.client, task, container) };
-}
-
-/** The record that is checkpointed before the containerizer is called. Pure. */
-export function intendedRecord(
+/** Rejects with UserUnknown or EnvironmentSourceMissing (the container failed), or with a client error (worth a retry). */
+export async function readLaunchInputs(
   context: TaskContext,
   task: Task,
   container: TaskContainer,
-  containerId: string,
+): Promise<LaunchInputs> {
+  const { switchUser, defaultUser } = context.policy();
+  const userText = switchUser ? (container.user ?? task.spec.user ?? defaultUser) : String(userInfo().uid);
+  const user = resolveUser(userText);
+  return { user, resolvedEnvironment: await resolveEnvironment(context.client, task, container) };
+}
+
+/**
+ * The record of a task that is about to be started. Containers whose turn it is are Intended in it right away, so that the usual launch costs
+ * one durable write. Pure.
+ */
+export function taskRecord(
+  context: Pick<TaskContext, 'sandboxRoot' | 'agent' | 'now'>,
+  task: Task,
+  groupId: string,
 ): TaskRecord {
-  const key = { namespace: task.metadata!.namespace!, task: task.metadata!.name!, containerId };
+  const { namespace, name, uid, labels, annotations, generation } = task.metadata;
+  const key = { namespace: namespace!, task: name!, groupId };
   const sandbox = sandboxPath(context.sandboxRoot, key);
-  const { maxCompletionTimeSeconds, killPolicy } = task.spec;
-  return {
-    uid: task.metadata!.uid!,
-    namespace: key.namespace,
-    name: key.task,
-    containerId,
-    containerName: container.name,
-    bootId: context.agent.bootId,
-    phase: 'Intended',
+  const { maxCompletionTimeSeconds, killPolicy, initContainers = [], containers } = task.spec;
+  const record: TaskRecord = {
+    ...unstartedRecord(task, context.agent.bootId),
+    groupId,
+    isGroup: initContainers.length + containers.length > 1,
+    phase: 'Live',
     sandbox,
     volumes: volumeNames(task),
     killGraceSeconds: killPolicy?.gracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
-    stopSignal: (container.stopSignal && signalNumber(container.stopSignal)) || 15,
     ...(maxCompletionTimeSeconds !== undefined && { maxCompletionTimeSeconds }),
-    report: { state: 'Staging', source: 'Agent', containerId, sandboxPath: sandbox, history: [] },
+    containers: [
+      ...initContainers.map((container) => containerRecord(container, true)),
+      ...containers.map((container) => containerRecord(container, false)),
+    ],
+    task: {
+      metadata: {
+        namespace,
+        name,
+        uid,
+        ...(labels && { labels }),
+        ...(annotations && { annotations }),
+        ...(generation !== undefined && { generation }),
+      },
+      spec: task.spec,
+    },
+    report: {
+      state: 'Staging',
+      source: 'Agent',
+      containerId: groupId,
+      sandboxPath: sandbox,
+      history: (task.status?.history ?? []) as HistoryEntry[],
+    },
   };
+  const first = record.containers.filter((container) => waitsFor(record, container) === undefined);
+  const isQuick = first.every((container) => !needsTransfer(documentContainer(task, container)));
+  const begun = first.reduce((current, { name: first }) => intend(current, first), record);
+  return isQuick ? step(begun, { state: 'Starting' }, context.now()) : begun;
+}
+
+/** The record of a task that is never started: what keeps it from being launched later. Pure. */
+export function unstartedRecord({ metadata, spec, status }: Task, bootId: string): TaskRecord {
+  return {
+    uid: metadata.uid!,
+    namespace: metadata.namespace!,
+    name: metadata.name!,
+    groupId: status?.containerId ?? '',
+    isGroup: false,
+    bootId,
+    phase: 'Cleaned',
+    sandbox: '',
+    volumes: [],
+    killGraceSeconds: 0,
+    containers: spec.containers?.[0] ? [containerRecord(spec.containers[0], false)] : [],
+    report: { state: 'Staging', source: 'Agent', history: (status?.history ?? []) as HistoryEntry[] },
+  };
+}
+
+function containerRecord({ name, stopSignal }: TaskContainer, init: boolean): ContainerRecord {
+  return {
+    name,
+    init,
+    phase: 'Waiting',
+    run: 0,
+    stopSignal: (stopSignal && signalNumber(stopSignal)) || SIGTERM,
+    failures: 0,
+  };
+}
+
+/** Whether something is transferred before the container can start, which takes its time. */
+function needsTransfer(container: TaskContainer | undefined): boolean {
+  return container?.image !== undefined || (container?.uris?.length ?? 0) > 0;
 }
 
 /** Makes the sandbox and the mounts' sources. Rejects with MountInvalid or a system error: the launch failed. */
 export async function prepareLaunch(
   context: TaskContext,
-  task: Task,
   record: TaskRecord,
+  container: ContainerRecord,
   inputs: LaunchInputs,
+  shared: SharedParts,
 ): Promise<LaunchSpec> {
-  const { container, user } = inputs;
-  const { namespace, name, containerId } = record;
-  const sandbox = await createSandbox(context.sandboxRoot, { namespace, task: name, containerId }, user);
-  const mounts = await resolveMounts(task, container, {
+  const { user } = inputs;
+  const { namespace, name, groupId, isGroup } = record;
+  const task = record.task!;
+  const declared = documentContainer(task, container)!;
+  const containerId = containerIdOf(record, container);
+  const key = { namespace, task: name, groupId };
+  const sandbox = isGroup
+    ? await createMemberSandbox(context.sandboxRoot, key, container.name, user)
+    : await createSandbox(context.sandboxRoot, key, user);
+  const mounts = await resolveMounts(task, declared, {
     sandbox,
     owner: user,
     volumePath: (volume) => context.volumes.prepare(namespace, volume, user),
@@ -81,7 +153,7 @@ export async function prepareLaunch(
   const { agent } = context;
   const env = buildEnvironment({
     task,
-    container,
+    container: declared,
     agent,
     containerId,
     sandbox,
@@ -90,13 +162,37 @@ export async function prepareLaunch(
   });
   return {
     containerId,
+    ...(isGroup && { groupId }),
     task,
-    container,
+    container: declared,
     sandbox,
     env,
     user: { ...user, home },
     mounts,
-    resources: containerResources(container, context.policy().defaultPidsLimit),
+    resources: containerResources(declared, context.policy().defaultPidsLimit),
+    ...(shared.network && { network: shared.network }),
+    ...(record.userNamespace && { userNamespace: record.userNamespace }),
+  };
+}
+
+/**
+ * What the containers of a group may use together (`shareCgroups`): the sum of those that run beside each other, or the largest init container
+ * where that is more. One without a limit leaves the group without it. Pure.
+ */
+export function groupResources(task: Task): ContainerResources {
+  const all = (task.spec.containers ?? []).map((container) => containerResources(container));
+  const init = (task.spec.initContainers ?? []).map((container) => containerResources(container));
+  const most = (of: (resources: ContainerResources) => number): number =>
+    Math.max(
+      all.map(of).reduce((sum, amount) => sum + amount, 0),
+      ...init.map(of),
+    );
+  return {
+    requests: { cpus: most(({ requests }) => requests.cpus), memBytes: most(({ requests }) => requests.memBytes) },
+    limits: {
+      cpus: most(({ limits }) => limits.cpus ?? Number.POSITIVE_INFINITY),
+      memBytes: most(({ requests, limits }) => limits.memBytes ?? requests.memBytes),
+    },
   };
 }
 

@@ -66,7 +66,7 @@ export function createTaskManager(context: TaskContext): TaskManager {
       const runner = runners.get(uid);
       if (runner === undefined) return;
       runner.documentGone();
-      if (runner.record === undefined && runner.launching === undefined) dropUnstarted(runners, runner, uid);
+      if (runner.record === undefined) dropUnstarted(runners, runner, uid);
     },
     documentsComplete() {
       complete = true;

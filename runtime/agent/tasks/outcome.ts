@@ -1,72 +1,74 @@
-/** From how a container ended to what its task becomes. Pure. */
+/** From how containers ended to what their task becomes. Pure. */
 import { constants } from 'node:os';
-import type { Termination } from '../../containerizers/containerizer.ts';
-import type { TaskRecord } from './record.ts';
+import { isFailed, restartRuleOf } from './container-end.ts';
+import type { ContainerEnd, ContainerRecord, KillRecord, TaskRecord } from './record.ts';
+import { impossibleDependency } from './start-order.ts';
 import type { Transition } from './status.ts';
 
-/** The terminal step for a container that ended. `bootId` is the machine's current boot. */
-export function outcomeOf(record: TaskRecord, termination: Termination, bootId: string): Transition {
-  if (termination.lost === true) return lostOutcome(record, bootId);
-  const facts = {
-    finishTime: termination.finishedAt.toISOString(),
-    ...(termination.exitCode !== undefined && { exitCode: termination.exitCode }),
-    ...(termination.signal !== undefined && { signal: termination.signal }),
-    ...(termination.limitation && { limitation: { resource: termination.limitation.resource } }),
-    source: 'Executor' as const,
-  };
-  const { kill } = record;
-  if (kill?.cause === 'MaxCompletionTime') {
-    const message = `it ran longer than maxCompletionTimeSeconds (${record.maxCompletionTimeSeconds})`;
-    return { ...facts, state: 'Failed', reason: 'MaxCompletionTimeReached', message, source: 'Agent' };
+/**
+ * The terminal step of a task of which nothing runs any more. `bootId` is the machine's current boot, `kill` what it was ended for (default:
+ * the record's).
+ */
+export function taskOutcome(
+  record: TaskRecord,
+  bootId: string,
+  kill: KillRecord | undefined = record.kill,
+): Transition {
+  const { containers } = record;
+  const decisive = containerNamed(record, kill?.culprit) ?? mainEnded(containers);
+  const facts = decisive?.end ? endFacts(decisive.end) : {};
+  switch (kill?.cause) {
+    case undefined:
+      break;
+    case 'ContainerFailed':
+      return failedOutcome(record, bootId, containerNamed(record, kill?.culprit));
+    case 'MaxCompletionTime': {
+      if (decisive?.end?.lost) return lostOutcome(record, bootId);
+      const message = `it ran longer than maxCompletionTimeSeconds (${record.maxCompletionTimeSeconds})`;
+      return { ...facts, state: 'Failed', reason: 'MaxCompletionTimeReached', message, source: 'Agent' };
+    }
+    case 'Unhealthy': {
+      const message = `${prefix(record, decisive)}${decisive?.health?.failed ?? 'its health check failed'}`;
+      return { ...facts, state: 'Killed', reason: 'TaskHealthCheckStatusUpdated', message };
+    }
+    case 'DependencyImpossible': {
+      const found = impossibleDependency(record);
+      const message = `container "${found?.name}": ${found?.message}`;
+      return { state: 'Failed', reason: 'ContainerLaunchFailed', message };
+    }
+    default:
+      return killedOutcome(record, kill!, decisive);
   }
-  // A requested kill is Killed however the command takes it: some programs exit 0 on SIGTERM.
-  if (kill !== undefined)
-    return { ...facts, state: 'Killed', message: `${killText(kill.cause)}; ${endText(termination)}` };
-  if (termination.limitation !== undefined) {
-    const { reason, message } = termination.limitation;
-    return { ...facts, state: 'Failed', reason, message, source: 'Agent' };
-  }
-  if (termination.oomKilled) {
-    const message = `the kernel ended it for lack of memory; ${endText(termination)}`;
-    return {
-      ...facts,
-      state: 'Failed',
-      reason: 'ContainerLimitationMemory',
-      message,
-      source: 'Agent',
-      limitation: { resource: 'mem' },
-    };
-  }
-  if (termination.exitCode === 0) return { ...facts, state: 'Finished' };
-  const reason = termination.signal !== undefined ? 'Signaled' : 'ExitCode';
-  return { ...facts, state: 'Failed', reason, message: endText(termination) };
+  if (containers.some(isFailed) || record.bootId !== bootId) return failedOutcome(record, bootId);
+  return { ...facts, state: 'Finished' };
 }
 
-/** The container is gone and nobody knows how it ended. */
-export function lostOutcome(record: TaskRecord, bootId: string): Transition {
-  if (record.kill !== undefined && record.kill.cause !== 'MaxCompletionTime') {
-    return { state: 'Killed', message: `${killText(record.kill.cause)}; how it ended was not recorded` };
-  }
-  if (record.bootId !== bootId) {
-    return { state: 'Gone', reason: 'AgentRestarted', message: 'the machine was restarted while the task ran' };
-  }
-  if (record.phase === 'Intended') {
-    return {
-      state: 'Dropped',
-      reason: 'AgentRestarted',
-      message: 'the agent was restarted while it launched the task',
-    };
-  }
-  return {
-    state: 'Gone',
-    reason: 'ExecutorTerminated',
-    message: "the container's supervisor is gone and left no exit status",
-  };
+/** The container that failed first: a known end says more than a lost one. */
+export function culpritOf({ containers }: Pick<TaskRecord, 'containers'>): ContainerRecord | undefined {
+  const failed = containers.filter(isFailed);
+  return failed.toSorted(
+    (a, b) => Number(a.end!.lost ?? false) - Number(b.end!.lost ?? false) || a.end!.finishedAtMs - b.end!.finishedAtMs,
+  )[0];
 }
 
-/** The terminal step for a launch that the containerizer refused or could not do. */
+/** The step of a task that could not be started and has no container to say so. */
 export function launchFailedOutcome(message: string): Transition {
   return { state: 'Failed', reason: 'ContainerLaunchFailed', message };
+}
+
+/** Why the run ended, as reason and sentence; no reason for a command that exited with 0. */
+export function explainEnd(end: ContainerEnd): { reason?: string; message: string } {
+  if (end.lost) return { reason: 'ExecutorTerminated', message: 'its supervisor is gone and left no exit status' };
+  if (end.failure) return end.failure;
+  if (end.limitation) return { reason: end.limitation.reason, message: end.limitation.message };
+  if (end.oomKilled) {
+    const message = `the kernel ended it for lack of memory; ${endText(end)}`;
+    return { reason: 'ContainerLimitationMemory', message };
+  }
+  if (end.unhealthy)
+    return { reason: 'TaskHealthCheckStatusUpdated', message: `its health check failed; ${endText(end)}` };
+  if (end.exitCode === 0) return { message: endText(end) };
+  return { reason: end.signal === undefined ? 'ExitCode' : 'Signaled', message: endText(end) };
 }
 
 /** "exited with code 3", "ended by SIGKILL". */
@@ -81,6 +83,87 @@ export function signalNumber(text: string): number | undefined {
   const name = text.toUpperCase();
   const known = constants.signals as Record<string, number>;
   return known[name] ?? known[`SIG${name}`];
+}
+
+function failedOutcome(record: TaskRecord, bootId: string, culprit = culpritOf(record)): Transition {
+  if (culprit?.end === undefined || culprit.end.lost) return lostOutcome(record, bootId);
+  const { end } = culprit;
+  const { reason, message } = explainEnd(end);
+  const isOurs = end.failure !== undefined || end.limitation !== undefined || end.oomKilled === true;
+  return {
+    ...endFacts(end),
+    state: 'Failed',
+    reason: reason ?? 'ExitCode',
+    message: `${prefix(record, culprit)}${message}${restartsText(record, culprit)}`,
+    ...(isOurs && { source: 'Agent' }),
+    ...(end.oomKilled && end.limitation === undefined && { limitation: { resource: 'mem' } }),
+  };
+}
+
+/** The containers are gone and nobody knows how they ended. */
+function lostOutcome({ bootId, containers }: TaskRecord, currentBootId: string): Transition {
+  if (bootId !== currentBootId) {
+    return { state: 'Gone', reason: 'AgentRestarted', message: 'the machine was restarted while the task ran' };
+  }
+  if (!containers.some(({ wasStarted }) => wasStarted)) {
+    return {
+      state: 'Dropped',
+      reason: 'AgentRestarted',
+      message: 'the agent was restarted while it launched the task',
+    };
+  }
+  return {
+    state: 'Gone',
+    reason: 'ExecutorTerminated',
+    message: "the container's supervisor is gone and left no exit status",
+  };
+}
+
+/** A requested kill is Killed however the commands take it: some programs exit 0 on SIGTERM. */
+function killedOutcome(record: TaskRecord, { cause }: KillRecord, decisive: ContainerRecord | undefined): Transition {
+  const end = decisive?.end;
+  const wasStarted = record.containers.some(
+    ({ wasStarted, end }) => wasStarted || (end !== undefined && end.failure === undefined),
+  );
+  if (!wasStarted && cause === 'DocumentGone') return { state: 'Dropped', message: 'its Task document is gone' };
+  if (!wasStarted && cause === 'DocumentTerminal')
+    return { state: 'Dropped', message: 'its Task document is in a terminal state' };
+  if (!wasStarted && cause === 'Requested') {
+    return { state: 'Killed', reason: 'TaskKilledDuringLaunch', message: 'killed while it was being started' };
+  }
+  const how = end === undefined ? '' : `; ${end.lost ? 'how it ended was not recorded' : endText(end)}`;
+  return { ...(end && endFacts(end)), state: 'Killed', message: `${killText(cause)}${how}` };
+}
+
+function endFacts(end: ContainerEnd): Partial<Transition> {
+  if (end.lost || end.failure !== undefined) return {};
+  return {
+    finishTime: new Date(end.finishedAtMs).toISOString(),
+    ...(end.exitCode !== undefined && { exitCode: end.exitCode }),
+    ...(end.signal !== undefined && { signal: end.signal }),
+    ...(end.limitation && { limitation: { resource: end.limitation.resource } }),
+    source: 'Executor' as const,
+  };
+}
+
+/** The container whose exit code stands for the task when none failed: the first that is no init container. */
+function mainEnded(containers: ContainerRecord[]): ContainerRecord | undefined {
+  const ended = containers.filter(({ end }) => end !== undefined);
+  return ended.find(({ init }) => !init) ?? ended[0];
+}
+
+function containerNamed({ containers }: TaskRecord, name: string | undefined): ContainerRecord | undefined {
+  return name === undefined ? undefined : containers.find((container) => container.name === name);
+}
+
+function prefix({ containers }: TaskRecord, container: ContainerRecord | undefined): string {
+  if (containers.length === 1 || container === undefined) return '';
+  return `${container.init ? 'init container' : 'container'} "${container.name}": `;
+}
+
+function restartsText({ task }: TaskRecord, { run }: ContainerRecord): string {
+  const { condition, maxRestarts } = restartRuleOf(task);
+  return condition === 'Never' || run !== maxRestarts ? '' : `; restarted ${run} times, which is maxRestarts`;
 }
 
 function signalName(signal: number): string {

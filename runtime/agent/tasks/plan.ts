@@ -1,16 +1,21 @@
 /**
- * What to do next for one task. Pure, total, level-triggered: it sees the document, the local record and the container as they are now, and
+ * What to do next for one task. Pure, total, level-triggered: it sees the document, the local record and the containers as they are now, and
  * answers with a closed set of actions which act.ts carries out in order. A settled task has the plan [].
  */
 import type { Termination } from '../../containerizers/containerizer.ts';
-import { lostOutcome, outcomeOf } from './outcome.ts';
-import type { KillCause, TaskRecord } from './record.ts';
+import { endOfTermination, isCompleted, lostEnd, restartRuleOf } from './container-end.ts';
+import { culpritOf, taskOutcome } from './outcome.ts';
+import type { ContainerRecord, KillCause, KillRecord, TaskRecord } from './record.ts';
+import { impossibleDependency, waitsFor } from './start-order.ts';
 import { isTerminal, type Transition } from './status.ts';
+import { type EndedRun, noteEnds } from './steps.ts';
 
 export const TASK_FINALIZER = 'tepui.dev/task-cleanup';
 
 /** SIGKILL is repeated after this time when a container does not end (a process in uninterruptible sleep, a frozen cgroup). */
 export const FORCE_AGAIN_MS = 10_000;
+/** A live update that was refused is tried again after this time: what stood against it may be gone. */
+export const UPDATE_AGAIN_MS = 60_000;
 
 export type ContainerView =
   /** The containerizer knows no such container. `neverStarted` when there is proof that its command never ran. */
@@ -31,11 +36,15 @@ export interface DocumentView {
   state: string | undefined;
   message: string | undefined;
   containerId: string | undefined;
+  generation: number;
   deleting: boolean;
   killWanted: boolean;
+  freezeWanted: boolean;
   hasFinalizer: boolean;
   /** Whether the status already says what the record says. */
   reported: boolean;
+  /** Containers whose cpu or memory the document wants otherwise than they are. */
+  resourceChanges: string[];
 }
 
 export interface Observed {
@@ -44,26 +53,46 @@ export interface Observed {
   /** Whether a missing document is known to be missing: false until the first complete list. */
   documentsKnown: boolean;
   record: TaskRecord | undefined;
-  container: ContainerView;
+  /** Of the newest runs, by name. */
+  containers: Readonly<Record<string, ContainerView>>;
+  /** Containers that are being started or removed at this moment. */
+  busy: ReadonlySet<string>;
+  /** What the containers share: made by this agent process or not needed, being made or removed, or neither. */
+  shared: 'Ready' | 'Busy' | 'Absent';
   readiness: Readiness;
 }
 
 export type Action =
+  /** Makes the record: from then on the task is this agent's. */
   | { type: 'Launch' }
+  /** Makes what the containers share. */
+  | { type: 'PrepareShared' }
+  /** Starts the next run of a container. */
+  | { type: 'Start'; name: string }
   /** The container of an interrupted launch turned out to run. */
-  | { type: 'TakeBack' }
-  /** Sends the stop signal to every process and starts the grace period. */
-  | { type: 'Kill'; cause: KillCause }
-  /** Sends SIGKILL to every process. */
-  | { type: 'ForceKill' }
+  | { type: 'TakeBack'; name: string }
+  /** Makes it durable how containers ended while others go on. */
+  | { type: 'NoteEnds'; ends: EndedRun[] }
+  /** Ends the whole task: stop signal to every process, and the grace period begins. */
+  | { type: 'Kill'; kill: KillRecord; ends: EndedRun[]; running: string[] }
+  /** Ends one container by the kill policy. */
+  | { type: 'Stop'; name: string; unhealthy: boolean }
+  /** Sends SIGKILL to every process of a container. */
+  | { type: 'ForceKill'; name: string }
+  /** Stops or resumes every process of a container. */
+  | { type: 'Freeze'; name: string; frozen: boolean }
+  /** Applies the document's cpu and memory to running containers. */
+  | { type: 'UpdateResources'; names: string[] }
   /** Makes a terminal outcome durable. */
-  | { type: 'Settle'; step: Transition }
-  /** Removes the container's processes, cgroups and mounts. */
-  | { type: 'Destroy' }
+  | { type: 'Settle'; step: Transition; ends: EndedRun[] }
+  /** Removes a container's processes, cgroups and mounts. */
+  | { type: 'Remove'; name: string }
+  /** Removes what the containers shared. */
+  | { type: 'RemoveShared' }
   /** Notes that the agent is back after the controllers had given up on it. */
   | { type: 'Reregister' }
   /** Says in Task.status why a task is not started yet. */
-  | { type: 'Explain'; message: string }
+  | { type: 'Explain'; reason: 'WaitingForVolume' | 'Frozen'; message: string }
   /** Writes the record's report into Task.status. */
   | { type: 'Report' }
   | { type: 'RemoveFinalizer' }
@@ -79,8 +108,8 @@ export function plan(observed: Observed, nowMs: number): Action[] {
     case 'Cleaned':
       return planCleaned(observed);
     case 'Ended':
-      return [{ type: 'Destroy' }];
-    default:
+      return planEnded(observed, record);
+    case 'Live':
       return planLive(observed, record, nowMs);
   }
 }
@@ -96,11 +125,15 @@ function planUnrecorded({ document, readiness }: Observed): Action[] {
   if (document.deleting || document.killWanted) {
     return [settle({ state: 'Killed', reason: 'TaskKilledDuringLaunch', message: 'killed before it was started' })];
   }
+  const explain = (reason: 'WaitingForVolume' | 'Frozen', message: string): Action[] =>
+    document.message === message ? [] : [{ type: 'Explain', reason, message }];
   switch (readiness.kind) {
     case 'Ready':
+      if (document.freezeWanted)
+        return explain('Frozen', 'spec.desiredState is Frozen: it is started when that is Running');
       return [{ type: 'Launch' }];
     case 'Waiting':
-      return document.message === readiness.message ? [] : [{ type: 'Explain', message: readiness.message }];
+      return explain('WaitingForVolume', readiness.message);
     case 'Invalid':
       return [settle({ state: 'Error', reason: 'TaskInvalid', message: readiness.message })];
     case 'Missing':
@@ -108,59 +141,166 @@ function planUnrecorded({ document, readiness }: Observed): Action[] {
   }
 }
 
-/** Intended or launched: the container may be running, may have ended, may be gone. */
+/** The outcome is open: containers may be running, may have ended, may be gone. */
 function planLive(observed: Observed, record: TaskRecord, nowMs: number): Action[] {
-  const { container, bootId } = observed;
-  switch (container.kind) {
-    case 'Ended':
-      return [settle(outcomeOf(record, container.termination, bootId))];
-    case 'None':
-      if (container.neverStarted && record.phase === 'Intended') return planNeverStarted(observed);
-      return [settle(lostOutcome(record, bootId))];
-    case 'Running':
-      // A container of another boot cannot be ours, whatever its id says.
-      if (record.bootId !== bootId) return [settle(lostOutcome(record, bootId))];
-      return planRunning(observed, record, nowMs);
+  const found = record.containers.filter(
+    (container) =>
+      container.phase === 'Intended' && isRunning(observed, record, container) && !isBusy(observed, container),
+  );
+  if (found.length > 0) return found.map(({ name }) => ({ type: 'TakeBack', name }));
+  const ends = endedRuns(observed, record, nowMs);
+  const noted = noteEnds(record, ends, observed.bootId);
+  const running = noted.containers.filter((container) => isRunning(observed, noted, container));
+  const isStill = running.length === 0 && !noted.containers.some((container) => isBusy(observed, container));
+  const kill = noted.kill ?? causeToEnd(observed, noted, nowMs);
+  const isFinished = noted.containers.every(isCompleted);
+  if (isStill && (kill !== undefined || isFinished)) {
+    return [{ type: 'Settle', step: taskOutcome(noted, observed.bootId, kill), ends }];
   }
+  if (kill !== undefined && record.kill === undefined) {
+    return [{ type: 'Kill', kill, ends, running: running.map(({ name }) => name) }];
+  }
+  if (ends.length > 0) return [{ type: 'NoteEnds', ends }];
+  const steps = kill === undefined ? planGoingOn(observed, record, nowMs) : planEnding(observed, record, nowMs);
+  const wakes = steps.flatMap((action) => (action.type === 'WakeAt' ? [action.timeMs] : []));
+  const others = steps.filter(({ type }) => type !== 'WakeAt');
+  return [
+    ...others,
+    ...(wakes.length > 0 ? [{ type: 'WakeAt' as const, timeMs: Math.min(...wakes) }] : []),
+    ...reportActions(observed, record),
+  ];
 }
 
-/** The launch was checkpointed but its command provably never ran: it may be started now. */
-function planNeverStarted({ document, documentsKnown }: Observed): Action[] {
-  if (document === undefined) {
-    return documentsKnown ? [settle({ state: 'Dropped', message: 'its Task document is gone' })] : [];
-  }
-  if (isTerminal(document.state))
-    return [settle({ state: 'Dropped', message: 'its Task document is in a terminal state' })];
-  if (document.deleting || document.killWanted) {
-    return [settle({ state: 'Killed', reason: 'TaskKilledDuringLaunch', message: 'killed before it was started' })];
-  }
-  return [{ type: 'Launch' }];
+/** Runs whose end nobody has noted yet. */
+function endedRuns(observed: Observed, record: TaskRecord, nowMs: number): EndedRun[] {
+  return record.containers.flatMap((container) => {
+    const { name, run, phase } = container;
+    if ((phase !== 'Intended' && phase !== 'Launched') || isBusy(observed, container)) return [];
+    const view = viewOf(observed, container);
+    if (view.kind === 'Ended') return [{ name, run, end: endOfTermination(view.termination) }];
+    // A container of another boot cannot be ours, whatever its id says.
+    const isLost =
+      view.kind === 'None' ? !(view.neverStarted && phase === 'Intended') : record.bootId !== observed.bootId;
+    return isLost ? [{ name, run, end: lostEnd(nowMs) }] : [];
+  });
 }
 
-function planRunning(observed: Observed, record: TaskRecord, nowMs: number): Action[] {
-  if (record.phase === 'Intended') return [{ type: 'TakeBack' }];
-  const { document } = observed;
+/** Why the task is to be ended now; undefined while it may go on. */
+function causeToEnd(observed: Observed, record: TaskRecord, nowMs: number): KillRecord | undefined {
+  const because = (cause: KillCause, culprit?: string): KillRecord => ({
+    cause,
+    ...(culprit !== undefined && { culprit }),
+    requestedAtMs: nowMs,
+  });
+  const { document, documentsKnown, bootId } = observed;
+  const culprit = culpritOf(record);
+  if (culprit !== undefined) return because('ContainerFailed', culprit.name);
+  if (record.containers.every(isCompleted)) return undefined;
+  // Whatever was to come next belongs to a boot that is over.
+  if (record.bootId !== bootId) return because('ContainerFailed');
+  if (document === undefined && documentsKnown) return because('DocumentGone');
+  if (document !== undefined && isTerminal(document.state)) return because('DocumentTerminal');
+  if (document !== undefined && (document.deleting || document.killWanted)) return because('Requested');
+  const end = completionDeadline(record);
+  if (end !== undefined && nowMs >= end) return because('MaxCompletionTime');
+  const unhealthy = record.containers.find(({ health }) => health?.failed !== undefined);
+  if (unhealthy !== undefined && restartRuleOf(record.task).condition === 'Never')
+    return because('Unhealthy', unhealthy.name);
+  const impossible = impossibleDependency(record);
+  return impossible && because('DependencyImpossible', impossible.name);
+}
+
+function planGoingOn(observed: Observed, record: TaskRecord, nowMs: number): Action[] {
   const actions: Action[] = [];
-  const cause = killCause(observed, record, nowMs);
-  if (record.kill === undefined) {
-    if (cause !== undefined) return [{ type: 'Kill', cause }];
-    const end = completionDeadline(record);
-    if (end !== undefined) actions.push({ type: 'WakeAt', timeMs: end });
-  } else {
-    const { deadlineMs, forcedAtMs } = record.kill;
-    const next = forcedAtMs === undefined ? deadlineMs : forcedAtMs + FORCE_AGAIN_MS;
-    if (nowMs >= next) return [{ type: 'ForceKill' }];
-    actions.push({ type: 'WakeAt', timeMs: next });
+  const end = completionDeadline(record);
+  if (end !== undefined) actions.push({ type: 'WakeAt', timeMs: end });
+  for (const container of record.containers) {
+    if (!isBusy(observed, container)) actions.push(...planContainer(observed, record, container, nowMs));
   }
-  if (document !== undefined && !document.reported) {
-    const returned = document.state === 'Unreachable' && record.kill === undefined;
-    if (returned && record.report.reason !== 'AgentReregistered') return [{ type: 'Reregister' }];
-    actions.push({ type: 'Report' });
+  if (observed.shared !== 'Ready' && actions.some(({ type }) => type === 'Start')) {
+    const others = actions.filter(({ type }) => type !== 'Start');
+    return observed.shared === 'Busy' ? others : [...others, { type: 'PrepareShared' }];
   }
-  return actions;
+  return [...actions, ...planUpdate(observed, record, nowMs)];
 }
 
-/** Nothing of the container is left: tell, release the document, forget. */
+/** One container of a task that goes on. */
+function planContainer(observed: Observed, record: TaskRecord, container: ContainerRecord, nowMs: number): Action[] {
+  const { name } = container;
+  switch (container.phase) {
+    case 'Removed':
+      return [];
+    case 'Ended':
+      return [{ type: 'Remove', name }];
+    case 'Launched': {
+      if (container.stop !== undefined) return planForce(container, container.stop, nowMs);
+      if (container.health?.failed !== undefined) return [{ type: 'Stop', name, unhealthy: true }];
+      const frozen = observed.document?.freezeWanted ?? container.frozen ?? false;
+      return frozen === (container.frozen ?? false) ? [] : [{ type: 'Freeze', name, frozen }];
+    }
+    case 'Waiting':
+    case 'Intended': {
+      if (waitsFor(record, container) !== undefined || !mayStart(observed, record)) return [];
+      const { restartAtMs = 0 } = container;
+      return restartAtMs > nowMs ? [{ type: 'WakeAt', timeMs: restartAtMs }] : [{ type: 'Start', name }];
+    }
+  }
+}
+
+/** Nothing starts while the task is frozen; and the first start waits for the document, which may have been deleted meanwhile. */
+function mayStart({ document }: Observed, record: TaskRecord): boolean {
+  if (document === undefined) return record.startedAtMs !== undefined;
+  return !document.freezeWanted;
+}
+
+/** What still runs of a task that is to end. */
+function planEnding(observed: Observed, record: TaskRecord, nowMs: number): Action[] {
+  return record.containers.flatMap((container): Action[] => {
+    if (container.phase !== 'Launched' || isBusy(observed, container)) return [];
+    if (container.stop === undefined) return [{ type: 'Stop', name: container.name, unhealthy: false }];
+    return planForce(container, container.stop, nowMs);
+  });
+}
+
+function planForce(
+  { name }: ContainerRecord,
+  { deadlineMs, forcedAtMs }: NonNullable<ContainerRecord['stop']>,
+  nowMs: number,
+): Action[] {
+  const next = forcedAtMs === undefined ? deadlineMs : forcedAtMs + FORCE_AGAIN_MS;
+  return nowMs >= next ? [{ type: 'ForceKill', name }] : [{ type: 'WakeAt', timeMs: next }];
+}
+
+function planUpdate({ document, busy }: Observed, record: TaskRecord, nowMs: number): Action[] {
+  const names = (document?.resourceChanges ?? []).filter((name) => !busy.has(name));
+  if (names.length === 0) return [];
+  const { refusedUpdate } = record;
+  if (refusedUpdate?.generation === document?.generation && refusedUpdate !== undefined) {
+    const again = refusedUpdate.atMs + UPDATE_AGAIN_MS;
+    if (nowMs < again) return [{ type: 'WakeAt', timeMs: again }];
+  }
+  return [{ type: 'UpdateResources', names }];
+}
+
+function reportActions({ document }: Observed, record: TaskRecord): Action[] {
+  if (document === undefined || document.reported) return [];
+  const isBack = document.state === 'Unreachable' && record.kill === undefined && record.startedAtMs !== undefined;
+  if (isBack && record.report.reason !== 'AgentReregistered') return [{ type: 'Reregister' }];
+  return [{ type: 'Report' }];
+}
+
+/** The outcome is durable: remove what is left, the containers first. */
+function planEnded(observed: Observed, record: TaskRecord): Action[] {
+  const left = record.containers.filter(({ phase }) => phase !== 'Removed' && phase !== 'Waiting');
+  if (left.length > 0) {
+    return left
+      .filter((container) => !isBusy(observed, container))
+      .map(({ name }) => ({ type: 'Remove' as const, name }));
+  }
+  return observed.shared === 'Busy' ? [] : [{ type: 'RemoveShared' }];
+}
+
+/** Nothing of the containers is left: tell, release the document, forget. */
 function planCleaned({ document, documentsKnown }: Observed): Action[] {
   if (document === undefined) return documentsKnown ? [{ type: 'Forget' }] : [];
   if (!document.reported) return [{ type: 'Report' }];
@@ -171,16 +311,17 @@ function finalizerActions(document: DocumentView): Action[] {
   return document.deleting && document.hasFinalizer ? [{ type: 'RemoveFinalizer' }] : [];
 }
 
-function killCause({ document, documentsKnown }: Observed, record: TaskRecord, nowMs: number): KillCause | undefined {
-  if (document === undefined) return documentsKnown ? 'DocumentGone' : completionCause(record, nowMs);
-  if (isTerminal(document.state)) return 'DocumentTerminal';
-  if (document.deleting || document.killWanted) return 'Requested';
-  return completionCause(record, nowMs);
+function isRunning(observed: Observed, record: TaskRecord, container: ContainerRecord): boolean {
+  if (container.phase !== 'Intended' && container.phase !== 'Launched') return false;
+  return viewOf(observed, container).kind === 'Running' && record.bootId === observed.bootId;
 }
 
-function completionCause(record: TaskRecord, nowMs: number): KillCause | undefined {
-  const end = completionDeadline(record);
-  return end !== undefined && nowMs >= end ? 'MaxCompletionTime' : undefined;
+function isBusy({ busy }: Observed, { name }: ContainerRecord): boolean {
+  return busy.has(name);
+}
+
+function viewOf({ containers }: Observed, { name }: ContainerRecord): ContainerView {
+  return containers[name] ?? { kind: 'None', neverStarted: false };
 }
 
 function completionDeadline({ startedAtMs, maxCompletionTimeSeconds }: TaskRecord): number | undefined {
@@ -194,5 +335,5 @@ function wasStarted(document: DocumentView): boolean {
 }
 
 function settle(step: Transition): Action {
-  return { type: 'Settle', step };
+  return { type: 'Settle', step, ends: [] };
 }

@@ -1,6 +1,10 @@
 /** Start-up: what an earlier agent process left, put together from the records and from what the containerizer finds. */
+import type { LaunchedContainer } from '../../containerizers/containerizer.ts';
 import type { TaskContext } from './context.ts';
 import type { TaskManager } from './manager.ts';
+import { type ContainerRecord, containerIdOf, expectedContainerIds, type TaskRecord } from './record.ts';
+import { upgradeRecord } from './record-upgrade.ts';
+import type { TaskRunner } from './runner.ts';
 import { listSandboxes, removeSandbox } from './sandbox.ts';
 
 /**
@@ -8,38 +12,55 @@ import { listSandboxes, removeSandbox } from './sandbox.ts';
  * resolves; they act once woken.
  */
 export async function recoverTasks(context: TaskContext, manager: TaskManager): Promise<void> {
-  const records = [...(await context.records.load()).values()];
-  const expected = records
-    .filter(({ containerId, phase }) => containerId !== '' && phase !== 'Cleaned')
-    .map(({ containerId }) => containerId);
+  const records = [...(await context.records.load()).values()].map(upgradeRecord);
+  const expected = records.flatMap(expectedContainerIds);
   const found = new Map((await context.containerizer.recover(expected)).map((entry) => [entry.containerId, entry]));
   for (const record of records) {
-    const entry = found.get(record.containerId);
-    const started = entry?.launched?.startedAt.getTime();
-    const runner = manager.adopt(
-      record.startedAtMs === undefined && started !== undefined ? { ...record, startedAtMs: started } : record,
-    );
-    if (record.phase === 'Ended' || record.phase === 'Cleaned') continue;
-    if (entry?.running) {
-      runner.follow(record.containerId);
-    } else if (entry !== undefined) {
-      runner.container = { kind: 'Ended', termination: await context.containerizer.wait(record.containerId) };
-    } else {
-      // Within a boot the containerizer knows everything that was begun; of an earlier boot only what ended and was recorded.
-      runner.container = { kind: 'None', neverStarted: record.bootId === context.agent.bootId };
-    }
+    const containers = record.containers.map((container) => withStart(record, container, found));
+    const runner = manager.adopt({ ...record, containers });
+    if (record.phase !== 'Live') continue;
+    for (const container of containers) await observeContainer(context, runner, container, found);
     context.logger.info(
-      { task: runner.name(), containerID: record.containerId, state: record.report.state, op: runner.container.kind },
+      { task: runner.name(), containerID: record.groupId, state: record.report.state },
       'task taken back',
     );
   }
-  await removeStraySandboxes(context, new Set(records.map(({ containerId }) => containerId)));
+  await removeStraySandboxes(context, new Set(records.map(({ groupId }) => groupId)));
   for (const runner of manager.runners()) runner.wake();
+}
+
+type Found = Map<string, { running: boolean; launched?: LaunchedContainer }>;
+
+/** When it was started is known to the containerizer where the record was not written any more. */
+function withStart(record: TaskRecord, container: ContainerRecord, found: Found): ContainerRecord {
+  const launched = found.get(containerIdOf(record, container))?.launched;
+  if (container.startedAtMs !== undefined || launched === undefined) return container;
+  return { ...container, startedAtMs: launched.startedAt.getTime(), pid: launched.pid };
+}
+
+async function observeContainer(
+  { agent, containerizer }: TaskContext,
+  runner: TaskRunner,
+  container: ContainerRecord,
+  found: Found,
+): Promise<void> {
+  const record = runner.requireRecord();
+  const { name } = container;
+  const containerId = containerIdOf(record, container);
+  const entry = found.get(containerId);
+  if (entry?.running) {
+    runner.follow(name, containerId);
+  } else if (entry !== undefined) {
+    runner.views.set(name, { kind: 'Ended', termination: await containerizer.wait(containerId) });
+  } else {
+    // Within a boot the containerizer knows everything that was begun; of an earlier boot only what ended and was recorded.
+    runner.views.set(name, { kind: 'None', neverStarted: record.bootId === agent.bootId });
+  }
 }
 
 /** A sandbox without a record is left of a removal that was cut short: records are removed last. */
 async function removeStraySandboxes(context: TaskContext, known: Set<string>): Promise<void> {
   for (const key of await listSandboxes(context.sandboxRoot)) {
-    if (!known.has(key.containerId)) await removeSandbox(context.sandboxRoot, key);
+    if (!known.has(key.groupId)) await removeSandbox(context.sandboxRoot, key);
   }
 }

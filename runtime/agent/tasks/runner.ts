@@ -1,18 +1,22 @@
 /**
  * One task's ordered worker: observe, plan, act, again, until nothing local is left to do. Everything that happens to the task - a new
- * document, an end of the container, a timer - only updates what is observed and wakes the worker.
+ * document, an end of a container, a timer - only updates what is observed and wakes the worker. Starts and removals of containers take their
+ * time and go on beside it (`operate`); what they find out is another thing that happens.
  */
 import type { Task } from '../../../crds/types.generated.ts';
 import type { WriteOptions } from '../../checkpoint/file.ts';
 import type { Termination } from '../../containerizers/containerizer.ts';
 import { act } from './act.ts';
+import { isDone } from './container-end.ts';
+import type { Activity } from './container-status.ts';
 import type { TaskContext } from './context.ts';
 import { createDelivery, type Delivery, type Errand } from './delivery.ts';
 import { viewDocument } from './document.ts';
+import { createOperations, type Operations } from './operations.ts';
 import { type ContainerView, type Observed, plan, type Readiness } from './plan.ts';
-import type { TaskRecord } from './record.ts';
+import { containerIdOf, type TaskRecord } from './record.ts';
 import { isNewer } from './resource-version.ts';
-import { isTerminal } from './status.ts';
+import { needsShared, SHARED, type SharedParts } from './shared.ts';
 import { taskProblems } from './validate.ts';
 
 const RETRY_MIN_MS = 250;
@@ -30,13 +34,18 @@ export class TaskRunner {
   readonly context: TaskContext;
   document: Task | undefined;
   record: TaskRecord | undefined;
-  container: ContainerView = { kind: 'None', neverStarted: false };
-  /** Present while a launch is under way: aborted when the task is to be killed. */
-  launching: AbortController | undefined;
+  /** Of each container's newest run. */
+  readonly views = new Map<string, ContainerView>();
+  /** What goes on beside the worker, by container name. */
+  readonly operations: Operations;
+  /** What is done for containers before they run. */
+  activities: Record<string, Activity> = {};
+  /** What this process made for the containers together; absent before that. */
+  sharedParts: SharedParts | undefined;
   private readonly owner: RunnerOwner;
   private readonly delivery: Delivery;
   private timer: NodeJS.Timeout | undefined;
-  private readonly end = Promise.withResolvers<void>();
+  private readonly ends = new Map<string, PromiseWithResolvers<void>>();
   private retryMs = RETRY_MIN_MS;
   private working: Promise<void> | undefined;
   private dirty = false;
@@ -46,6 +55,7 @@ export class TaskRunner {
     this.uid = uid;
     this.context = context;
     this.owner = owner;
+    this.operations = createOperations(this);
     this.delivery = createDelivery(this);
   }
 
@@ -67,43 +77,42 @@ export class TaskRunner {
   }
 
   /** Follows a container that runs: its end wakes the worker. */
-  follow(containerId: string): void {
-    this.container = { kind: 'Running' };
+  follow(name: string, containerId: string): void {
+    this.views.set(name, { kind: 'Running' });
     this.context.containerizer.wait(containerId).then(
-      (termination) => this.observeTermination(termination),
+      (termination) => this.observeTermination(name, containerId, termination),
       (error: unknown) => {
         if (this.closed) return;
         this.context.logger.error(
           { err: error, containerID: containerId, task: this.name() },
           'waiting for a container failed',
         );
-        setTimeout(() => !this.closed && this.follow(containerId), 1_000).unref();
+        setTimeout(() => !this.closed && this.follow(name, containerId), 1_000).unref();
       },
     );
-  }
-
-  observeTermination(termination: Termination): void {
-    this.container = { kind: 'Ended', termination };
-    this.wake();
   }
 
   /** Looks again, soon. Cheap: many calls are one look. */
   wake(): void {
     if (this.closed) return;
     this.dirty = true;
-    if (this.launching !== undefined && this.killWanted()) this.launching.abort();
     this.working ??= this.work().finally(() => {
       this.working = undefined;
       if (this.dirty) this.wake();
     });
   }
 
-  /** Ends the worker; what it was doing is finished first. Containers go on. */
+  /** Ends the worker; what it was doing is finished first, but for transfers, which are cut. Containers go on. */
   async close(): Promise<void> {
     this.closed = true;
     clearTimeout(this.timer);
     this.delivery.close();
+    await this.operations.close();
     await this.working;
+  }
+
+  isClosed(): boolean {
+    return this.closed;
   }
 
   /** Resolves when the worker has nothing to do. */
@@ -111,11 +120,28 @@ export class TaskRunner {
     while (this.working !== undefined) await this.working;
   }
 
-  /** The record in force from now on, and on disk when the promise resolves. */
+  /** The first record, or another in its place; on disk when the promise resolves. */
   save(record: TaskRecord, options?: WriteOptions): Promise<void> {
     this.record = record;
-    if (record.phase === 'Ended' || record.phase === 'Cleaned') this.end.resolve();
+    this.resolveEnds();
     return this.context.records.write(this.uid, record, options);
+  }
+
+  /** Moves the record in force: at once in memory, and on disk when the promise resolves. */
+  change(step: (record: TaskRecord) => TaskRecord, options?: WriteOptions): Promise<void> {
+    return this.save(step(this.requireRecord()), options);
+  }
+
+  /** Moves the record in memory only, where a crash costs less than a write. */
+  changeInMemory(step: (record: TaskRecord) => TaskRecord): void {
+    this.record = step(this.requireRecord());
+    this.resolveEnds();
+  }
+
+  requireRecord(): TaskRecord {
+    if (this.record === undefined)
+      throw new Error(`no record of task ${this.name()}: the plan asked for a step that needs one`);
+    return this.record;
   }
 
   /** Hands the record's report, or the removal of the finalizer, to the API server; retried until it is acknowledged. */
@@ -131,15 +157,17 @@ export class TaskRunner {
     this.timer.unref();
   }
 
-  /** Resolves when nothing more will be written into the sandbox. */
-  whenEnded(): Promise<void> {
-    const phase = this.record?.phase;
-    return phase === 'Ended' || phase === 'Cleaned' ? Promise.resolve() : this.end.promise;
+  /** Resolves when nothing more will be written by this container, or by all containers of the task. */
+  whenEnded(name = ''): Promise<void> {
+    const end = this.ends.get(name) ?? Promise.withResolvers<void>();
+    this.ends.set(name, end);
+    this.resolveEnds();
+    return end.promise;
   }
 
   forgotten(): void {
     this.closed = true;
-    this.end.resolve();
+    for (const end of this.ends.values()) end.resolve();
     clearTimeout(this.timer);
     this.delivery.close();
     this.owner.forgotten(this.uid);
@@ -150,10 +178,22 @@ export class TaskRunner {
     return `${known?.namespace}/${known?.name}`;
   }
 
-  killWanted(): boolean {
-    if (this.document === undefined) return this.owner.documentsKnown();
-    const { deleting, killWanted, state } = viewDocument(this.document, undefined);
-    return deleting || killWanted || isTerminal(state);
+  private observeTermination(name: string, containerId: string, termination: Termination): void {
+    const { record } = this;
+    const container = record?.containers.find((candidate) => candidate.name === name);
+    // An end that comes late is of a run that is over.
+    if (record === undefined || container === undefined || containerIdOf(record, container) !== containerId) return;
+    this.views.set(name, { kind: 'Ended', termination });
+    this.wake();
+  }
+
+  private resolveEnds(): void {
+    const { record } = this;
+    if (record === undefined) return;
+    for (const [name, end] of this.ends) {
+      const container = record.containers.find((candidate) => candidate.name === name);
+      if (record.phase !== 'Live' || (container !== undefined && isDone(container))) end.resolve();
+    }
   }
 
   private async work(): Promise<void> {
@@ -178,15 +218,24 @@ export class TaskRunner {
   }
 
   private observe(): Observed {
-    const { document, record, context } = this;
+    const { document, record, context, activities } = this;
     return {
       bootId: context.agent.bootId,
-      document: document && viewDocument(document, record),
+      document: document && viewDocument(document, { record, activities }, context.agent, context.now()),
       documentsKnown: this.owner.documentsKnown(),
       record,
-      container: this.container,
+      containers: Object.fromEntries(this.views),
+      busy: this.operations.busy(),
+      shared: this.sharedState(),
       readiness: document !== undefined && record === undefined ? this.readiness(document) : { kind: 'Ready' },
     };
+  }
+
+  private sharedState(): Observed['shared'] {
+    if (this.operations.isBusy(SHARED)) return 'Busy';
+    return this.sharedParts !== undefined || (this.record !== undefined && !needsShared(this.record))
+      ? 'Ready'
+      : 'Absent';
   }
 
   private readiness(task: Task): Readiness {

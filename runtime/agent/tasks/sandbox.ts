@@ -1,6 +1,7 @@
 /**
- * Sandboxes: one directory per run, `<root>/<namespace>/<task>/runs/<containerId>`, with a link `latest` beside them. Only the run's own
- * directory belongs to the task's user, so a task cannot replace any part of the path to it.
+ * Sandboxes: one directory per task, `<root>/<namespace>/<task>/runs/<groupId>`, with a link `latest` beside them. It is the sandbox of a
+ * container that is alone; in a group it is root's, and container NAME has `containers/NAME` in it. Only the container's own directory
+ * belongs to its user, so a container cannot replace any part of the path to it. Restarts in place go on in the same sandbox.
  */
 import { chmod, chown, mkdir, readdir, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,12 +11,12 @@ import { removeTree } from '../../volumes/remove-tree.ts';
 export interface SandboxKey {
   namespace: string;
   task: string;
-  containerId: string;
+  groupId: string;
 }
 
 /** Where the sandbox of a run is. Throws when a name could leave the root. */
 export function sandboxPath(root: string, key: SandboxKey): string {
-  return join(taskPath(root, key), 'runs', segment(key.containerId));
+  return join(taskPath(root, key), 'runs', segment(key.groupId));
 }
 
 /** Makes the sandbox (an existing one is accepted) and points `latest` to it. */
@@ -30,15 +31,33 @@ export async function createSandbox(
   return path;
 }
 
+/** Where a container of the group has its sandbox. */
+export function memberSandbox(groupSandbox: string, name: string): string {
+  return join(groupSandbox, 'containers', segment(name));
+}
+
+/** Makes the sandbox of one container of a group; an existing one is accepted. */
+export async function createMemberSandbox(
+  root: string,
+  key: SandboxKey,
+  name: string,
+  owner: { uid: number; gid: number },
+): Promise<string> {
+  const path = memberSandbox(sandboxPath(root, key), name);
+  await mkdir(path, { recursive: true, mode: 0o755 });
+  await Promise.all([own(path, owner), pointLatest(root, key)]);
+  return path;
+}
+
 /** Removes the run and what of the path to it is then empty. Idempotent. */
 export async function removeSandbox(root: string, key: SandboxKey): Promise<void> {
   const base = taskPath(root, key);
   await rm(sandboxPath(root, key), { recursive: true, force: true, maxRetries: 2 }).catch((error) =>
-    removeDeep(join(base, 'runs'), key.containerId, error),
+    removeDeep(join(base, 'runs'), key.groupId, error),
   );
   const latest = join(base, 'latest');
   const target = await readlink(latest).catch(() => undefined);
-  if (target === join('runs', key.containerId)) await rm(latest, { force: true });
+  if (target === join('runs', key.groupId)) await rm(latest, { force: true });
   for (const directory of [join(base, 'runs'), base, join(root, key.namespace)]) {
     if (!(await removeIfEmpty(directory))) return;
   }
@@ -49,8 +68,7 @@ export async function listSandboxes(root: string): Promise<SandboxKey[]> {
   const found: SandboxKey[] = [];
   for (const namespace of await names(root)) {
     for (const task of await names(join(root, namespace))) {
-      for (const containerId of await names(join(root, namespace, task, 'runs')))
-        found.push({ namespace, task, containerId });
+      for (const groupId of await names(join(root, namespace, task, 'runs'))) found.push({ namespace, task, groupId });
     }
   }
   return found;
@@ -74,12 +92,12 @@ async function own(path: string, { uid, gid }: { uid: number; gid: number }): Pr
 
 async function pointLatest(root: string, key: SandboxKey): Promise<void> {
   const latest = join(taskPath(root, key), 'latest');
-  const target = join('runs', key.containerId);
+  const target = join('runs', key.groupId);
   try {
     await symlink(target, latest);
   } catch {
     // There is one of an earlier run: put the new one in its place in one step.
-    const temporary = `${latest}.${key.containerId}`;
+    const temporary = `${latest}.${key.groupId}`;
     await rm(temporary, { force: true });
     await symlink(target, temporary);
     await rename(temporary, latest);

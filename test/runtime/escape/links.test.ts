@@ -192,7 +192,7 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
   });
 
   test('removes a sandbox without its links’ targets, however deep it is', async () => {
-    const key = { namespace: 'shop', task: 'web', containerId: 'c-1' };
+    const key = { namespace: 'shop', task: 'web', groupId: 'c-1' };
     const sandbox = await createSandbox(directory, key, nobody);
     symlinkSync(outside, join(sandbox, 'link'));
     symlinkSync('/', join(sandbox, 'root'));
@@ -202,11 +202,11 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
     // Where an earlier agent, or somebody else, left a link in place of `latest`.
     unlinkSync(join(directory, 'shop/web/latest'));
     symlinkSync(outside, join(directory, 'shop/web/latest'));
-    const again = await createSandbox(directory, { ...key, containerId: 'c-2' }, nobody);
+    const again = await createSandbox(directory, { ...key, groupId: 'c-2' }, nobody);
     expect(lstatSync(join(directory, 'shop/web/latest')).isSymbolicLink()).toBe(true);
     expect(again).toContain('c-2');
     await removeSandbox(directory, key);
-    await removeSandbox(directory, { ...key, containerId: 'c-2' });
+    await removeSandbox(directory, { ...key, groupId: 'c-2' });
     expect(existsSync(join(directory, 'shop'))).toBe(false);
   });
 
@@ -222,7 +222,7 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
 
   test.each([300, 2_000, 10_000])('removes sandboxes and volumes that are %d directories deep', async (depth) => {
     const script = `chdir $ARGV[0]; for (1..${depth}) { mkdir "dddddddd"; symlink $ARGV[1], "link"; chdir "dddddddd" }`;
-    const key = { namespace: 'shop', task: 'web', containerId: 'c-1' };
+    const key = { namespace: 'shop', task: 'web', groupId: 'c-1' };
     const identity = { root: directory, role: 'a', id: 'v' };
     const sandbox = await createSandbox(directory, key, nobody);
     const volume = await ensureVolumeDirectory({ ...identity, owner: { uid: nobody.uid, gid: nobody.gid } });
@@ -246,7 +246,7 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
 
   test('keeps other users of the machine away from what a task of root leaves, such as setuid programs', async () => {
     const paths = await preparePaths(directory, join(directory, 'run'));
-    const sandbox = await createSandbox(paths.sandboxes, { namespace: 'n', task: 't', containerId: 'c' }, root);
+    const sandbox = await createSandbox(paths.sandboxes, { namespace: 'n', task: 't', groupId: 'c' }, root);
     writeFileSync(join(sandbox, 'shell'), '#!/bin/sh\n');
     chownSync(join(sandbox, 'shell'), 0, 0);
     chmodSync(join(sandbox, 'shell'), 0o4755);

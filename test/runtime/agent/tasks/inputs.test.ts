@@ -129,7 +129,7 @@ describe('users', () => {
 });
 
 describe('sandboxes', () => {
-  const key = { namespace: 'shop', task: 'web-1', containerId: 'c-1' };
+  const key = { namespace: 'shop', task: 'web-1', groupId: 'c-1' };
 
   test('belong to the user, nobody else can enter, and latest points to the newest', async () => {
     const path = await createSandbox(directory, key, { uid: 65534, gid: 65534 });
@@ -137,7 +137,7 @@ describe('sandboxes', () => {
     const { uid, gid, mode } = statSync(path);
     expect([uid, gid, mode & 0o777]).toEqual([65534, 65534, 0o750]);
     expect(statSync(join(path, '..')).uid).toBe(process.getuid!());
-    await createSandbox(directory, { ...key, containerId: 'c-2' }, { uid: 0, gid: 0 });
+    await createSandbox(directory, { ...key, groupId: 'c-2' }, { uid: 0, gid: 0 });
     expect(readlinkSync(join(directory, 'shop/web-1/latest'))).toBe('runs/c-2');
   });
 
@@ -149,10 +149,10 @@ describe('sandboxes', () => {
     const path = await createSandbox(root, key, { uid: 0, gid: 0 });
     symlinkSync(outside, join(path, 'link'));
     mkdirSync(join(path, 'deep/er'), { recursive: true });
-    await createSandbox(root, { ...key, containerId: 'c-2' }, { uid: 0, gid: 0 });
+    await createSandbox(root, { ...key, groupId: 'c-2' }, { uid: 0, gid: 0 });
     await removeSandbox(root, key);
-    expect(await listSandboxes(root)).toEqual([{ ...key, containerId: 'c-2' }]);
-    await removeSandbox(root, { ...key, containerId: 'c-2' });
+    expect(await listSandboxes(root)).toEqual([{ ...key, groupId: 'c-2' }]);
+    await removeSandbox(root, { ...key, groupId: 'c-2' });
     await removeSandbox(root, key);
     expect(existsSync(join(root, 'shop'))).toBe(false);
     expect(readFileSync(join(outside, 'file'), 'utf8')).toBe('precious');

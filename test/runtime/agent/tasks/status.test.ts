@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { outcomeOf, signalNumber } from '../../../../runtime/agent/tasks/outcome.ts';
+import { endOfTermination } from '../../../../runtime/agent/tasks/container-end.ts';
+import { signalNumber, taskOutcome } from '../../../../runtime/agent/tasks/outcome.ts';
 import {
   advance,
   type HistoryEntry,
@@ -8,6 +9,7 @@ import {
   type TaskReport,
   type TaskState,
 } from '../../../../runtime/agent/tasks/status.ts';
+import { noteEnds } from '../../../../runtime/agent/tasks/steps.ts';
 import { NOW, taskRecord } from '../support/observed.ts';
 
 const empty: TaskReport = { state: 'Staging', source: 'Agent', history: [] };
@@ -84,8 +86,11 @@ describe('histories of document and agent', () => {
 });
 
 describe('the outcome of a container', () => {
-  const outcome = (end: object, record = {}) => outcomeOf(taskRecord(record), { ...termination, ...end }, 'boot-1');
-  const kill = (cause: 'Requested' | 'MaxCompletionTime') => ({ kill: { cause, requestedAtMs: NOW, deadlineMs: NOW } });
+  const outcome = (end: object, record = {}) => {
+    const noted = { name: 'main', run: 0, end: endOfTermination({ ...termination, ...end }) };
+    return taskOutcome(noteEnds(taskRecord(record), [noted], 'boot-1'), 'boot-1');
+  };
+  const kill = (cause: 'Requested' | 'MaxCompletionTime') => ({ kill: { cause, requestedAtMs: NOW } });
 
   test.each([
     [{ exitCode: 0 }, {}, { state: 'Finished', exitCode: 0 }],
