@@ -7,9 +7,10 @@ const maxLength = 64;
 export function hostnameIsolator(): Isolator {
   return {
     name: 'hostname',
-    contribute({ task }) {
+    contribute({ task, network }) {
       const { hostname, mode } = task.spec.network ?? {};
-      const name = hostname ?? (mode === 'None' ? task.metadata.name : undefined);
+      const own = network?.namespacePath !== undefined || mode === 'None';
+      const name = network?.hostname ?? hostname ?? (own ? task.metadata.name : undefined);
       return name === undefined ? {} : { setup: [{ op: 'hostname', name: name.slice(0, maxLength) }] };
     },
   };

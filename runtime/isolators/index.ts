@@ -7,6 +7,8 @@ import { pidsIsolator } from './cgroups/pids.ts';
 import { devIsolator } from './filesystem/dev.ts';
 import { hostRootIsolator, sealedRootIsolator } from './filesystem/host-root.ts';
 import { hostSecretsIsolator } from './filesystem/host-secrets.ts';
+import { imageRootIsolator } from './filesystem/image-root.ts';
+import { networkFilesIsolator } from './filesystem/network-files.ts';
 import { procIsolator } from './filesystem/proc.ts';
 import { sandboxIsolator } from './filesystem/sandbox.ts';
 import { scratchIsolator } from './filesystem/scratch.ts';
@@ -23,6 +25,7 @@ import { seccompIsolator } from './seccomp.ts';
 import { terminalIsolator } from './terminal.ts';
 import { umaskIsolator } from './umask.ts';
 import { userIsolator } from './user.ts';
+import { userNamespaceIsolator } from './user-namespace.ts';
 import { workingDirectoryIsolator } from './working-directory.ts';
 
 export function createIsolators(host: IsolatorHost): Isolator[] {
@@ -33,11 +36,13 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     pidsIsolator(host),
     namespacesIsolator(),
     hostRootIsolator(host),
+    imageRootIsolator(host),
     hostSecretsIsolator(host),
     procIsolator(),
     sysIsolator(host),
     devIsolator(),
     scratchIsolator(),
+    networkFilesIsolator(),
     sandboxIsolator(host),
     volumesIsolator(host),
     sealedRootIsolator(),
@@ -48,7 +53,8 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     oomScoreIsolator(),
     umaskIsolator(),
     workingDirectoryIsolator(),
-    // From here on privileges are given up. Without no-new-privileges the filter needs them, so its place is before the user.
+    // From here on privileges are given up, those on the host first. Without no-new-privileges the filter needs them, so its place is before the user.
+    userNamespaceIsolator(),
     seccompIsolator(host),
     userIsolator(),
     capabilitiesIsolator(host),

@@ -51,6 +51,8 @@ export interface Isolator {
   readonly polled?: boolean;
   update?(containerId: string, resources: ContainerResources): void;
   usage?(containerId: string): Partial<ResourceStatistics>;
+  /** Ids of containers that it has something of, where that survives a reboot: what no record knows is cleaned up at the agent's start. */
+  list?(): string[];
   /** Removes what prepare made. Idempotent; tolerates unknown ids. */
   cleanup?(containerId: string): Promise<void>;
 }

@@ -11,11 +11,15 @@ export function namespacesIsolator(): Isolator {
           uts: true,
           pid: hasPrivatePids(spec),
           ipc: hasPrivateIpc(spec),
-          network: spec.task.spec.network?.mode === 'None',
+          network: hasNewNetwork(spec),
         },
       };
     },
   };
+}
+
+export function hasNewNetwork({ task, network }: Pick<ContainerSpec, 'task' | 'network'>): boolean {
+  return task.spec.network?.mode === 'None' && network?.namespacePath === undefined;
 }
 
 /** `Task` means shared by the containers of the task: with one container that is the same as private. */

@@ -1,9 +1,14 @@
-/** Network mode None: an own network namespace with nothing but a working loopback interface. Host mode adds nothing; Cni comes later. */
+/** The task's network namespace where it has one; for mode None without one, a new one with nothing but a working loopback interface. */
 import type { Isolator } from './isolator.ts';
+import { hasNewNetwork } from './namespaces.ts';
 
 export function networkIsolator(): Isolator {
   return {
     name: 'network',
-    contribute: ({ task }) => (task.spec.network?.mode === 'None' ? { setup: [{ op: 'loopbackUp' }] } : {}),
+    contribute(spec) {
+      const path = spec.network?.namespacePath;
+      if (path !== undefined) return { join: [{ op: 'joinNamespace', path, kinds: ['net'] }] };
+      return hasNewNetwork(spec) ? { setup: [{ op: 'loopbackUp' }] } : {};
+    },
   };
 }

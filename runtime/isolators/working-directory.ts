@@ -1,12 +1,16 @@
-/** Where the command starts: `workingDir` of the document (relative to the sandbox), else the sandbox. */
+/** Where the command starts: as the agent says; else `workingDir` of the document (relative to the sandbox), else the sandbox. */
 import { resolve } from 'node:path';
-import type { Isolator } from './isolator.ts';
+import { sandboxInContainer } from './filesystem/sandbox.ts';
+import type { ContainerSpec, Isolator } from './isolator.ts';
 
 export function workingDirectoryIsolator(): Isolator {
   return {
     name: 'working-directory',
-    contribute: ({ container, sandbox }) => ({
-      privileges: [{ op: 'workingDirectory', path: resolve(sandbox, container.workingDir ?? '.') }],
-    }),
+    contribute: (spec) => ({ privileges: [{ op: 'workingDirectory', path: workingDirectoryOf(spec) }] }),
   };
+}
+
+/** Absolute, in the container. */
+export function workingDirectoryOf(spec: ContainerSpec): string {
+  return resolve(sandboxInContainer(spec), spec.workingDirectory ?? spec.container.workingDir ?? '.');
 }

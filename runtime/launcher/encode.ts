@@ -17,14 +17,18 @@ export const FrameType = {
 const opCode: Record<Operation['op'], number> = {
   joinCgroup: 1, mount: 2, setMountAttributes: 3, mkdir: 4, createFile: 5, symlink: 6, mknod: 7, mask: 8, readOnly: 9, enterRoot: 10,
   pivotRoot: 11, hostname: 12, loopbackUp: 13, rlimit: 14, oomScoreAdj: 15, umask: 16, user: 17, capabilities: 18, noNewPrivileges: 19,
-  seccomp: 20, workingDirectory: 21, terminal: 22, deviceRules: 23, appArmorProfile: 24,
+  seccomp: 20, workingDirectory: 21, terminal: 22, deviceRules: 23, appArmorProfile: 24, overlay: 25, joinNamespace: 26,
+  userNamespace: 27,
 };
 
 // biome-ignore format: a table
 const mountFlag: Record<MountFlag, number> = {
   ro: 1, nosuid: 2, nodev: 4, noexec: 8, noatime: 16, bind: 32, rbind: 32 | 512, remount: 64,
   private: 128, rprivate: 128 | 512, slave: 256, rslave: 256 | 512, rec: 512,
+  shared: 1024, idmap: 2048, peer: 4096,
 };
+const overlayInMemory = 8192;
+const namespaceKind = { pid: 2, ipc: 4, uts: 8, net: 32 } as const;
 
 const NOBODY_CHANGED = 0xffff_ffff;
 
@@ -94,8 +98,8 @@ export class FrameWriter {
 
 export function encodeLaunch(request: LaunchRequest, requestId: number): Buffer {
   const { mount, pid, ipc, uts, cgroup, network } = request.namespaces;
-  const { init = false, tty = false, stdin = false } = request;
-  const flags = bits([mount, pid, ipc, uts, cgroup, network, init, tty, stdin]);
+  const { init = false, tty = false, stdin = false, userNamespace, share, pause = false } = request;
+  const flags = bits([mount, pid, ipc, uts, cgroup, network, init, tty, stdin, userNamespace !== undefined, pause]);
   const frame = new FrameWriter(FrameType.launch, requestId)
     .text(request.containerId)
     .u32(flags)
@@ -103,13 +107,15 @@ export function encodeLaunch(request: LaunchRequest, requestId: number): Buffer 
   frame.text(request.exitRecord);
   encodeSink(frame, request.stdout);
   encodeSink(frame, request.stderr);
+  frame.u32(share?.pid ?? 0).u64(share?.startTimeTicks ?? 0);
+  for (const range of [userNamespace?.uids, userNamespace?.gids]) frame.u32(range?.hostId ?? 0).u32(range?.size ?? 0);
   return encodeCommand(frame, request);
 }
 
 export function encodeExec(request: ExecLaunchRequest): Buffer {
   const frame = new FrameWriter(FrameType.exec, 0)
     .text(request.containerId)
-    .u32(request.tty ? 128 : 0)
+    .u32((request.tty ? 128 : 0) | (request.userNamespace ? 512 : 0))
     .text(request.cloneIntoCgroup ?? '');
   frame
     .u32(request.pid)
@@ -173,6 +179,20 @@ function encodeOperation(frame: FrameWriter, operation: Operation): void {
       frame.text(operation.path).u32(operation.type === 'c' ? 0 : 1);
       frame.u32(operation.major).u32(operation.minor).u32(operation.mode);
       frame.u32(operation.uid ?? NOBODY_CHANGED).u32(operation.gid ?? NOBODY_CHANGED);
+      break;
+    case 'overlay': {
+      const { target, changes, flags, root, layers } = operation;
+      frame.text(target).text(typeof changes === 'object' ? changes.upper : '');
+      frame.u32(flagBits(flags) | (changes === 'memory' ? overlayInMemory : 0));
+      frame.u32(root.mode).u32(root.uid).u32(root.gid);
+      frame.bytes(Buffer.from(layers.map((layer) => `${layer}\0`).join('')));
+      break;
+    }
+    case 'joinNamespace':
+      frame.text(operation.path ?? '').u32(operation.kinds.reduce((sum, kind) => sum | namespaceKind[kind], 0));
+      break;
+    case 'userNamespace':
+      frame.u32(operation.owner);
       break;
     case 'hostname':
       frame.text(operation.name);

@@ -4,7 +4,7 @@
  *
  * Order that the launcher insists on: every `joinCgroup` first (the cgroup namespace is made right after them), `enterRoot` before
  * `pivotRoot`. Order that makes sense after that: mounts below the new root, pivotRoot, rlimits, workingDirectory, `user`,
- * `capabilities`, `noNewPrivileges`, `seccomp`. File system operations need an own mount namespace, `hostname` an own UTS namespace,
+ * `capabilities`, `noNewPrivileges`, `seccomp`; `userNamespace`, where there is one, right before `user` (and a `seccomp` that comes before that). File system operations need an own mount namespace, `hostname` an own UTS namespace,
  * `loopbackUp` an own network namespace. A new mount namespace is made `rslave` before the first operation.
  */
 
@@ -21,7 +21,13 @@ export type MountFlag =
   | 'rprivate'
   | 'slave'
   | 'rslave'
-  | 'rec';
+  | 'rec'
+  /** Files appear with the ids of the container's user namespace (nothing without one). Fails with step `idmap` where the file system cannot. */
+  | 'idmap'
+  /** With a bind: its mounts stay connected with the host's, in both directions; `slave` with a bind: from the host only. */
+  | 'shared'
+  /** The source is a path in the mount namespace of the process in `share`. */
+  | 'peer';
 
 export type Operation =
   /**
@@ -50,6 +56,7 @@ export type Operation =
   | { op: 'mkdir'; path: string; mode: number; uid?: number; gid?: number }
   /** Without `content` an existing file is left as it is (a mount point); with it the file is replaced. Makes no parents. */
   | { op: 'createFile'; path: string; mode: number; content?: string }
+  /** An existing path is left as it is. */
   | { op: 'symlink'; target: string; path: string }
   /** The owner is root unless it is given. The container's device rules must allow `m` for it. */
   | {
@@ -62,6 +69,19 @@ export type Operation =
       uid?: number;
       gid?: number;
     }
+  /**
+   * The layers of an image (the uppermost first, at most 500) as one tree at `target`. `upper`: an existing directory that takes the changes, in
+   * `upper/` and `work/`; `memory`: changes go to a tmpfs; `none`: read-only. `root` is mode and owner (ids on the host) of the tree's root.
+   * Fails with step `overlay` where the file system of `upper` cannot do it.
+   */
+  | {
+      op: 'overlay';
+      target: string;
+      layers: string[];
+      changes: { upper: string } | 'memory' | 'none';
+      flags: ('ro' | 'nosuid' | 'nodev' | 'noexec' | 'idmap')[];
+      root: { mode: number; uid: number; gid: number };
+    }
   /** Binds /dev/null over a file or an empty read-only tmpfs over a directory; a missing path is not an error. */
   | { op: 'mask'; path: string }
   /** Binds a path over itself read-only, with what is mounted below; a missing path is not an error. */
@@ -70,6 +90,13 @@ export type Operation =
   | { op: 'enterRoot'; path: string }
   /** pivot_root(2) into the named root and detaches the old one. */
   | { op: 'pivotRoot' }
+  /** Of a namespace file, or of the process in `share`. */
+  | { op: 'joinNamespace'; path?: string; kinds: ('pid' | 'ipc' | 'uts' | 'net')[] }
+  /**
+   * Enters the user namespace of `userNamespace` (in exec: the container's), from where on ids are those inside. `owner`: the host's id of the
+   * user that comes next, who gets the output pipes.
+   */
+  | { op: 'userNamespace'; owner: number }
   | { op: 'hostname'; name: string }
   | { op: 'loopbackUp' }
   /** `RLIMIT_UNLIMITED` for none. Raising a hard limit needs CAP_SYS_RESOURCE and is refused with a clear error without it. */
@@ -133,6 +160,15 @@ export interface LaunchRequest {
   tty?: boolean;
   /** The standard input is a pipe that those who attach write to. Default false: it is empty. Has no effect with `tty`. */
   stdin?: boolean;
+  /**
+   * Own ids: 0 .. size-1 are `hostId` .. on the host. Until `userNamespace` (which must be there) operations run with the privileges of the host's root
+   * and make files that belong to id 0 of the container; ids in operations before it are those of the host.
+   */
+  userNamespace?: { uids: IdRange; gids: IdRange };
+  /** A process, in this process's pid namespace, whose namespaces are joined and whose mounts are bound. */
+  share?: { pid: number; startTimeTicks: number };
+  /** Nothing is executed: the first process only keeps its namespaces until it is killed. Excludes `init`. */
+  pause?: boolean;
   /** A v2 cgroup directory to be born in (CLONE_INTO_CGROUP), when there is one. */
   cloneIntoCgroup?: string;
   operations: Operation[];
@@ -147,6 +183,11 @@ export interface LaunchRequest {
    * exist; a file that is there already must be an empty regular one.
    */
   exitRecord: string;
+}
+
+export interface IdRange {
+  hostId: number;
+  size: number;
 }
 
 /** A log file in the sandbox, opened O_NOFOLLOW below it, rotated as path.1, path.2 ... */
@@ -175,12 +216,17 @@ export interface ExitRecord {
   notDurable?: boolean;
 }
 
-/** A command run inside a living container. Operations allowed: joinCgroup, rlimit, oomScoreAdj, umask, user, capabilities, noNewPrivileges, seccomp, appArmorProfile, workingDirectory. */
+/**
+ * A command run inside a living container. Operations allowed: joinCgroup, rlimit, oomScoreAdj, umask, userNamespace, user, capabilities,
+ * noNewPrivileges, seccomp, appArmorProfile, workingDirectory.
+ */
 export interface ExecLaunchRequest {
   containerId: string;
   /** The container's first process, in this process's pid namespace; a reused pid is noticed by the start time. */
   pid: number;
   startTimeTicks: number;
+  /** Whether the container has one: `userNamespace` must be among the operations then. */
+  userNamespace?: boolean;
   cloneIntoCgroup?: string;
   operations: Operation[];
   argv: string[];

@@ -21,6 +21,7 @@ export async function execInContainer(context: NativeContext, request: ExecReque
     containerId: request.containerId,
     pid,
     startTimeTicks,
+    userNamespace: container.spec.userNamespace !== undefined,
     operations: [
       ...joinLater.map((path) => ({ op: 'joinCgroup' as const, path })),
       ...sessionOperations(container.spec, isolators),

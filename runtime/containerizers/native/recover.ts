@@ -30,7 +30,8 @@ export async function recoverContainers(context: NativeContext, expected: string
     running = byId(await settledList(launcher));
   }
   const recovered: Recovered = [];
-  const orphans = new Set([...running.keys(), ...cgroups.list()]);
+  const left = context.isolators.flatMap((isolator) => isolator.list?.() ?? []);
+  const orphans = new Set([...running.keys(), ...cgroups.list(), ...left]);
   const wanted = new Set(expected);
   for (const containerId of records.list()) {
     if (!wanted.has(containerId)) {

@@ -1,8 +1,11 @@
 /** A minimal /dev: the usual character devices, an own pts and shm, and links for the standard descriptors. No disk, no kmem, no kvm. */
+
+import type { ContainerDevice } from '../../containerizers/containerizer.ts';
 import type { Operation } from '../../launcher/operations.ts';
 import { parseWhole } from '../../resources/quantity.ts';
-import type { Isolator } from '../isolator.ts';
+import { type ContainerSpec, IsolationRefused, type Isolator } from '../isolator.ts';
 import { hasPrivateIpc } from '../namespaces.ts';
+import { onHost } from '../user-namespace.ts';
 
 const devices: [name: string, major: number, minor: number][] = [
   ['null', 1, 3],
@@ -38,16 +41,34 @@ const fixed: Operation[] = [
   ),
   ...links.map(([name, target]): Operation => ({ op: 'symlink', target, path: `/dev/${name}` })),
   { op: 'mkdir', path: '/dev/pts', mode: 0o755 },
-  {
+  { op: 'mkdir', path: '/dev/shm', mode: 0o1777 },
+];
+
+function terminals(spec: ContainerSpec): Operation {
+  const { gid } = onHost(spec, { uid: 0, gid: ttyGid });
+  return {
     op: 'mount',
     source: 'devpts',
     target: '/dev/pts',
     fstype: 'devpts',
     flags: ['nosuid', 'noexec'],
-    data: `newinstance,ptmxmode=0666,mode=0620,gid=${ttyGid}`,
-  },
-  { op: 'mkdir', path: '/dev/shm', mode: 0o1777 },
-];
+    data: `newinstance,ptmxmode=0666,mode=0620,gid=${gid}`,
+  };
+}
+
+/** Devices work below /dev only: every other mount is nodev. */
+function makeDevice(device: ContainerDevice, spec: ContainerSpec): Operation[] {
+  const { path, type, major, minor, mode = 0o660, uid = 0, gid = 0 } = device;
+  if (!/^\/dev\/[^/]/.test(path) || path.split('/').includes('..'))
+    throw new IsolationRefused(`devices: ${path} is not below /dev`);
+  const usual = devices.find(([name]) => path === `/dev/${name}`);
+  if (usual) return [];
+  const parent = path.slice(0, path.lastIndexOf('/'));
+  return [
+    { op: 'mkdir', path: parent, mode: 0o755 },
+    { op: 'mknod', path, type, major, minor, mode, ...onHost(spec, { uid, gid }) },
+  ];
+}
 
 export function devIsolator(): Isolator {
   return {
@@ -64,7 +85,9 @@ export function devIsolator(): Isolator {
             data: `mode=1777,size=${size === undefined ? defaultShmBytes : parseWhole(size)}`,
           }
         : { op: 'mount', source: '/dev/shm', target: '/dev/shm', flags: ['bind', 'nosuid', 'nodev', 'noexec'] };
-      return { setup: [...fixed, shm] };
+      return {
+        setup: [...fixed, terminals(spec), shm, ...(spec.devices ?? []).flatMap((device) => makeDevice(device, spec))],
+      };
     },
   };
 }

@@ -7,6 +7,7 @@ import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { MountFlag, Operation } from '../../launcher/operations.ts';
 import type { Isolator, IsolatorHost } from '../isolator.ts';
 import { hasNoNewPrivileges } from '../no-new-privileges.ts';
+import { hasReadOnlyRoot } from './image-root.ts';
 import { newTopLevelPlaces } from './volumes.ts';
 
 /** Other isolators fill these. */
@@ -19,6 +20,7 @@ export function hostRootIsolator({ rootMountPoint }: IsolatorHost, hostRoot = '/
   return {
     name: 'filesystem/host-root',
     contribute(spec) {
+      if (spec.image) return {};
       const flags: MountFlag[] = ['rbind', 'ro', 'nodev'];
       // Without no-new-privileges the document wants setuid programs to work.
       if (hasNoNewPrivileges(spec)) flags.push('nosuid');
@@ -49,13 +51,13 @@ export function hostRootIsolator({ rootMountPoint }: IsolatorHost, hostRoot = '/
   };
 }
 
-/** After everything below it is mounted, the root itself becomes read-only, and the host's root is left behind. */
+const seal: Operation = { op: 'setMountAttributes', target: '/', set: ['ro'], recursive: false };
+
+/** After everything below it is mounted, the root itself becomes read-only (unless an image's is to be writable), and the host's root is left behind. */
 export function sealedRootIsolator(): Isolator {
   return {
     name: 'filesystem/sealed-root',
-    contribute: () => ({
-      setup: [{ op: 'setMountAttributes', target: '/', set: ['ro'], recursive: false }, { op: 'pivotRoot' }],
-    }),
+    contribute: (spec) => ({ setup: hasReadOnlyRoot(spec) ? [seal, { op: 'pivotRoot' }] : [{ op: 'pivotRoot' }] }),
   };
 }
 

@@ -35,7 +35,9 @@ export function hostSecretsIsolator({ dataDirectory }: IsolatorHost): Isolator {
   const paths = privatePaths(dataDirectory);
   return {
     name: 'filesystem/host-secrets',
-    contribute: (spec) => ({ setup: isHarmless(spec) ? [] : paths.map((path): Operation => ({ op: 'mask', path })) }),
+    contribute: (spec) => ({
+      setup: spec.image || isHarmless(spec) ? [] : paths.map((path): Operation => ({ op: 'mask', path })),
+    }),
   };
 }
 

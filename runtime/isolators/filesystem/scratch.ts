@@ -5,8 +5,9 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs';
 import type { Operation } from '../../launcher/operations.ts';
 import type { Isolator } from '../isolator.ts';
+import { hasReadOnlyRoot } from './image-root.ts';
 
-/** Directories of the host that a container never sees, whatever is below them. */
+/** Directories of the host that a container without an image never sees, whatever is below them. */
 export const scratchDirectories = ['/tmp', '/var/tmp', '/run'];
 
 export function scratchIsolator(): Isolator {
@@ -18,7 +19,14 @@ export function scratchIsolator(): Isolator {
     // On an old host /var/run may be a directory of its own, with the sockets in it.
     ...(hasOwnVarRun() ? [tmpfs('/var/run', 'mode=0755')] : []),
   ];
-  return { name: 'filesystem/scratch', contribute: () => ({ setup: [...fixed, ...resolverFile()] }) };
+  return {
+    name: 'filesystem/scratch',
+    contribute(spec) {
+      if (!spec.image) return { setup: [...fixed, ...resolverFile()] };
+      // What an image has in /run is its own; with a writable root, so is /tmp.
+      return hasReadOnlyRoot(spec) ? { setup: [tmpfs('/tmp', 'mode=1777')] } : {};
+    },
+  };
 }
 
 export function isBelowScratch(path: string): boolean {

@@ -1,8 +1,12 @@
-/** Persistent volumes and other directories that the agent resolved, bound to where the document mounts them. */
+/** Persistent volumes, other directories that the agent resolved, and images, mounted where the document says. */
 import { statSync } from 'node:fs';
 import { join, normalize } from 'node:path';
-import type { Operation } from '../../launcher/operations.ts';
+import type { ContainerMount } from '../../containerizers/containerizer.ts';
+import type { MountFlag, Operation } from '../../launcher/operations.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
+import { onHost } from '../user-namespace.ts';
+import { imageMount } from './image-root.ts';
+import { sandboxInContainer } from './sandbox.ts';
 import { isBelowScratch } from './scratch.ts';
 
 export function volumesIsolator({ dataDirectory }: IsolatorHost): Isolator {
@@ -17,16 +21,20 @@ export function volumesIsolator({ dataDirectory }: IsolatorHost): Isolator {
 export interface ResolvedMount {
   source: string;
   root?: string;
+  /** Of an image, the uppermost first; `source` is then the first of them. */
+  layers?: string[];
   isDirectory: boolean;
   /** Absolute path in the container. */
   target: string;
   readOnly: boolean;
+  propagation?: ContainerMount['propagation'];
 }
 
 /** The mounts with absolute targets; outer ones first, so that one may be below another. */
-export function mountTargets({ mounts, sandbox }: Pick<ContainerSpec, 'mounts' | 'sandbox'>): ResolvedMount[] {
-  return mounts
-    .map(({ source, root, target, readOnly }) => {
+export function mountTargets(spec: Pick<ContainerSpec, 'mounts' | 'sandbox' | 'image'>): ResolvedMount[] {
+  const sandbox = sandboxInContainer(spec);
+  return spec.mounts
+    .map(({ type, source, root, target, readOnly, propagation }) => {
       if (target.split('/').includes('..'))
         throw new IsolationRefused(`volumeMounts: mountPath ${target} must not contain ".."`);
       const path = normalize(target.startsWith('/') ? target : join(sandbox, target)).replace(/(?<=.)\/+$/, '');
@@ -38,10 +46,13 @@ export function mountTargets({ mounts, sandbox }: Pick<ContainerSpec, 'mounts' |
       if (path === sandbox || sandbox.startsWith(`${path}/`)) {
         throw new IsolationRefused(`volumeMounts: ${path} cannot be covered, the sandbox is there`);
       }
+      const layers = type === 'overlay' ? source.split(':') : undefined;
       return {
         source,
         ...(root !== undefined && { root }),
-        isDirectory: isDirectory(source),
+        ...(layers && { layers }),
+        ...(propagation && { propagation }),
+        isDirectory: isDirectory(layers?.[0] ?? source),
         target: path,
         readOnly,
       };
@@ -73,7 +84,9 @@ function makeMountPoint(
   spec: ContainerSpec,
   dataDirectory: string,
 ): Operation[] {
-  if (isBelow(target, spec.sandbox)) return makePath(spec.sandbox, target, isDirectory, spec.user);
+  const sandbox = sandboxInContainer(spec);
+  if (isBelow(target, sandbox)) return makePath(sandbox, target, isDirectory, onHost(spec, spec.user));
+  if (spec.image) return placeInImage(target, isDirectory);
   if (isBelow(target, dataDirectory)) throw new IsolationRefused(`volumeMounts: nothing can be mounted at ${target}`);
   if (isBelowScratch(target) || target.startsWith('/dev/shm/')) return [place(target, isDirectory, 0, 0)];
   const existing = statSync(target, { throwIfNoEntry: false });
@@ -93,6 +106,16 @@ function makeMountPoint(
   return [];
 }
 
+/** An image's root takes new places, whether they stay or not. */
+function placeInImage(target: string, isDirectory: boolean): Operation[] {
+  const parent = target.slice(0, target.lastIndexOf('/'));
+  if (isDirectory || parent === '')
+    return [isDirectory ? { op: 'mkdir', path: target, mode: 0o755 } : emptyFile(target)];
+  return [{ op: 'mkdir', path: parent, mode: 0o755 }, emptyFile(target)];
+}
+
+const emptyFile = (path: string): Operation => ({ op: 'createFile', path, mode: 0o644 });
+
 function makePath(from: string, to: string, isDirectory: boolean, owner: { uid: number; gid: number }): Operation[] {
   const operations: Operation[] = [];
   const parts = to.slice(from.length + 1).split('/');
@@ -104,19 +127,22 @@ function makePath(from: string, to: string, isDirectory: boolean, owner: { uid: 
 }
 
 function place(path: string, isDirectory: boolean, uid: number, gid: number): Operation {
-  return isDirectory ? { op: 'mkdir', path, mode: 0o755, uid, gid } : { op: 'createFile', path, mode: 0o644 };
+  return isDirectory ? { op: 'mkdir', path, mode: 0o755, uid, gid } : emptyFile(path);
 }
 
-function bindOf({ source, root, target, readOnly }: ResolvedMount): Operation {
+function bindOf({ source, root, target, readOnly, propagation, layers }: ResolvedMount): Operation {
+  if (layers) return imageMount(layers, target);
   const flags = mountFlags(readOnly);
+  if (propagation === 'HostToContainer') flags.push('slave');
+  if (propagation === 'Bidirectional') flags.push('shared');
   if (root === undefined) return { op: 'mount', source, target, flags };
   if (source !== root && !isBelow(source, root))
     throw new IsolationRefused(`volumeMounts: ${source} is not below ${root}`);
   return { op: 'mount', source: source.slice(root.length) || '/', sourceBelow: root, target, flags };
 }
 
-function mountFlags(readOnly: boolean): ('rbind' | 'nosuid' | 'nodev' | 'ro')[] {
-  return readOnly ? ['rbind', 'nosuid', 'nodev', 'ro'] : ['rbind', 'nosuid', 'nodev'];
+function mountFlags(readOnly: boolean): MountFlag[] {
+  return ['rbind', 'nosuid', 'nodev', 'idmap', ...(readOnly ? (['ro'] as const) : [])];
 }
 
 function isBelow(path: string, directory: string): boolean {

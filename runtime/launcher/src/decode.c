@@ -36,6 +36,9 @@ static const struct {
 	[OP_TERMINAL] = {"terminal", ""},
 	[OP_DEVICE_RULES] = {"deviceRules", "pb"},
 	[OP_APPARMOR] = {"appArmorProfile", "s"},
+	[OP_OVERLAY] = {"overlay", "pouuuub"},
+	[OP_JOIN_NAMESPACE] = {"joinNamespace", "ou"},
+	[OP_USER_NAMESPACE] = {"userNamespace", "u"},
 };
 
 const char *op_name(enum op_code code) {
@@ -136,11 +139,26 @@ static const char *check_mount(const struct op *op) {
 		return *below || !short_word(fstype, 31, "_.") ? "the file system type is malformed" : NULL;
 	}
 	if (*data) return "data needs a file system type";
-	if (flags & (MF_PRIVATE | MF_SLAVE))
-		return flags & (MF_ATTRIBUTES | MF_BIND | MF_REMOUNT) || (flags & MF_PRIVATE && flags & MF_SLAVE) ? "propagation is set alone" : NULL;
+	uint64_t propagation = flags & (MF_PRIVATE | MF_SLAVE | MF_SHARED);
+	if (propagation & (propagation - 1)) return "there is one propagation at most";
+	if (propagation && !(flags & MF_BIND)) return flags & ~(propagation | MF_REC) ? "propagation is set alone, or with a bind" : NULL;
 	if (!(flags & MF_BIND)) return "neither a file system type, nor bind, nor propagation is given";
-	if (flags & MF_REMOUNT) return *below ? "a remount has no source" : NULL;
+	if (flags & MF_REMOUNT) return *below || propagation || flags & (MF_IDMAP | MF_PEER) ? "a remount has no source" : NULL;
+	if (flags & MF_PRIVATE || (flags & MF_PEER && (*below || propagation))) return "the bind's flags exclude each other";
 	return safe_path(source) ? NULL : "the source is not absolute, or has '..' in it";
+}
+
+static const char *check_overlay(const struct op *op) {
+	const uint64_t allowed = MF_ATTRIBUTES | MF_IDMAP | OV_MEMORY;
+	const char *at = (const char *)op->blob, *end = at + op->blob_length;
+	unsigned layers = 0;
+	if (op->number[0] & ~allowed) return "a flag is unknown";
+	if (op->number[0] & OV_MEMORY && *op->text[1]) return "changes go to memory or to a directory, not to both";
+	if (op->number[1] > 07777) return "the mode is malformed";
+	if (!op->blob_length || end[-1] != '\0') return "the layers are malformed";
+	for (; at < end; at += strlen(at) + 1, layers++)
+		if (!safe_path(at)) return "a layer is not absolute, or has '..' in it";
+	return layers > MAX_LAYERS ? "there are too many layers" : NULL;
 }
 
 static const char *check_capabilities(const struct op *op) {
@@ -172,6 +190,9 @@ static const char *check_values(const struct op *op) {
 		if (number[0] == UINT32_MAX || number[1] == UINT32_MAX) return "the user or group is malformed";
 		return op->blob_length % 4 || op->blob_length > MAX_GROUPS * 4 ? "the groups are malformed or too many" : NULL;
 	case OP_CAPABILITIES: return check_capabilities(op);
+	case OP_OVERLAY: return check_overlay(op);
+	case OP_JOIN_NAMESPACE: return !number[0] || number[0] & ~(uint64_t)(NS_PID | NS_IPC | NS_UTS | NS_NET) ? "the kind of namespace is unknown" : NULL;
+	case OP_USER_NAMESPACE: return number[0] == UINT32_MAX ? "the owner is malformed" : NULL;
 	case OP_SECCOMP: /* 2 and 4: SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW */
 		if (number[0] & ~6ULL) return "a filter flag is unknown";
 		return !op->blob_length || op->blob_length % 8 || op->blob_length > MAX_PROGRAM * 8 ? "the program is malformed or too long" : NULL;
@@ -185,13 +206,20 @@ static const char *check_values(const struct op *op) {
 static const char *check_place(const struct request *request, const struct op *op, unsigned long *seen) {
 	bool exec = request->type == FRAME_EXEC, joined = (*seen & ~(1UL << OP_JOIN_CGROUP)) == 0;
 	bool in_root = *seen & 1UL << OP_ENTER_ROOT, pivoted = *seen & 1UL << OP_PIVOT_ROOT, again = *seen & 1UL << op->code;
+	uint32_t own = request->flags | request->joined;
 	*seen |= 1UL << op->code;
 	if (op->code == OP_JOIN_CGROUP) return joined ? NULL : "cgroups are joined before anything else";
 	if (op->code >= OP_MOUNT && op->code <= OP_PIVOT_ROOT && (exec || !(request->flags & NS_MOUNT)))
 		return "it needs an own mount namespace";
 	if (op->code == OP_DEVICE_RULES && (exec || pivoted)) return "cgroups are out of reach here";
-	if (op->code == OP_HOSTNAME && (exec || !(request->flags & NS_UTS))) return "it needs an own UTS namespace";
-	if (op->code == OP_LOOPBACK_UP && (exec || !(request->flags & NS_NET))) return "it needs an own network namespace";
+	if (op->code == OP_OVERLAY && (exec || pivoted || !(request->flags & NS_MOUNT))) return "it needs an own mount namespace";
+	if (op->code == OP_HOSTNAME && (exec || !(own & NS_UTS))) return "it needs an own UTS namespace";
+	if (op->code == OP_LOOPBACK_UP && (exec || !(own & NS_NET))) return "it needs an own network namespace";
+	if (op->code == OP_JOIN_NAMESPACE && (exec || own & op->number[0])) return "a namespace is joined once, and not when it is new";
+	if (op->code == OP_JOIN_NAMESPACE && !*op->text[0] && !request->pid) return "neither a path nor a process is given";
+	if (op->code == OP_MOUNT && op->number[0] & MF_PEER && !request->pid) return "there is no process to share with";
+	if (op->code == OP_USER_NAMESPACE && (!(request->flags & NS_USER) || *seen & (1UL << OP_USER | 1UL << OP_CAPABILITIES))) return "it comes before the user, with a user namespace only";
+	if (op->code == OP_USER && request->flags & NS_USER && !(*seen & 1UL << OP_USER_NAMESPACE)) return "the user namespace is entered before it";
 	if (op->code == OP_ENTER_ROOT && (in_root || pivoted)) return "a root was entered already";
 	if (op->code == OP_TERMINAL && (exec || !(request->flags & WITH_TTY))) return "no terminal was asked for";
 	if (op->code == OP_TERMINAL && again) return "there is a terminal already";
@@ -211,6 +239,7 @@ static int decode_ops(struct cursor *cursor, struct request *request, struct fai
 		if (!take_op(cursor, &op)) break;
 		const char *wrong = check_values(&op);
 		if (!wrong) wrong = check_place(request, &op, &seen);
+		if (op.code == OP_JOIN_NAMESPACE) request->joined |= (uint32_t)op.number[0];
 		if (wrong) {
 			errno = 0;
 			return fail(failure, "validate", "%s: %s", op_name(op.code), wrong);
@@ -218,6 +247,7 @@ static int decode_ops(struct cursor *cursor, struct request *request, struct fai
 		/* The first cgroup stands for the container when it is signalled. */
 		if (op.code == OP_JOIN_CGROUP && !*request->cgroup) request->cgroup = op.text[0];
 	}
+	if (!cursor->problem && request->flags & NS_USER && !(seen & 1UL << OP_USER_NAMESPACE)) problem(cursor, "the user namespace is never entered");
 	if (!cursor->problem) failure->op = -1;
 	if (request->type == FRAME_LAUNCH && request->flags & WITH_TTY && !(seen & 1UL << OP_TERMINAL)) problem(cursor, "a terminal is asked for, and never made");
 	return 0;
@@ -242,6 +272,14 @@ static void take_launch_fields(struct cursor *cursor, struct request *request) {
 		sink->gid = (uint32_t)take_number(cursor, 4);
 		if (sink->max_files > 1000) problem(cursor, "a log keeps more than 1000 files");
 	}
+	request->pid = (uint32_t)take_number(cursor, 4);
+	request->start = take_number(cursor, 8);
+	request->uids.host = (uint32_t)take_number(cursor, 4);
+	request->uids.size = (uint32_t)take_number(cursor, 4);
+	request->gids.host = (uint32_t)take_number(cursor, 4);
+	request->gids.size = (uint32_t)take_number(cursor, 4);
+	bool mapped = request->uids.size && request->gids.size && request->uids.host && request->gids.host;
+	if (request->flags & NS_USER && !mapped) problem(cursor, "a user namespace needs ids, and none may be the host's root");
 }
 
 static void check_request(struct cursor *cursor, const struct request *request) {
@@ -249,10 +287,11 @@ static void check_request(struct cursor *cursor, const struct request *request) 
 	if (!valid_container_id(request->container)) problem(cursor, "the container id is malformed");
 	if (request->flags & ~(uint32_t)ALL_FLAGS) problem(cursor, "a flag is unknown");
 	if (request->flags & WITH_INIT && !(request->flags & NS_PID)) problem(cursor, "an init needs an own pid namespace");
-	if (!request->argv[0] || !*request->argv[0]) problem(cursor, "the command is missing");
+	if (request->flags & WITH_PAUSE && request->flags & WITH_INIT) problem(cursor, "what keeps namespaces has no command for an init");
+	if (!(request->flags & WITH_PAUSE) && (!request->argv[0] || !*request->argv[0])) problem(cursor, "the command is missing");
 	for (char **entry = request->env; *entry; entry++)
 		if (**entry == '=' || !strchr(*entry, '=')) problem(cursor, "an environment entry is not NAME=value");
-	if (request->type == FRAME_EXEC && (request->pid == 0 || request->pid > INT32_MAX)) problem(cursor, "the pid is malformed");
+	if ((request->type == FRAME_EXEC && request->pid == 0) || request->pid > INT32_MAX) problem(cursor, "the pid is malformed");
 }
 
 int decode_request(uint8_t *frame, size_t length, struct request *request, struct failure *failure) {

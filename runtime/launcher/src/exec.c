@@ -53,6 +53,7 @@ static int prepare(struct world *w) {
 	}
 	if (w->request->type == FRAME_LAUNCH && w->request->flags & NS_MOUNT) {
 		enum { REC_SLAVE = 1 << 14 | 1 << 19 };
+		if (pin_shared_sources(w) < 0) return -1;
 		if (syscall(SYS_mount, NULL, "/", NULL, REC_SLAVE, NULL) < 0) return failed(w, "mount", "separate", "the mount namespace");
 		/* The root itself belongs to the new namespace now. */
 		if (chdir("/") < 0) return failed(w, "chdir", "enter", "/");
@@ -100,6 +101,12 @@ static int report_failure(const struct world *w) {
 	return 125;
 }
 
+/* Tells that everything before the exec went well: if nothing follows, the exec did too. */
+static void announce_attempt(const struct world *w) {
+	struct failure attempt = {.op = -1, .step = "attempt"};
+	write_all(w->child->report_fd, &attempt, sizeof attempt);
+}
+
 static int command_main(void *argument) {
 	struct world *w = argument;
 	sigset_t none;
@@ -115,9 +122,7 @@ static int command_main(void *argument) {
 		failed(w, "close_range", "close", "descriptors");
 		return report_failure(w);
 	}
-	/* Tells that everything before the exec went well: if nothing follows, the exec did too. */
-	struct failure attempt = {.op = -1, .step = "attempt"};
-	write_all(w->child->report_fd, &attempt, sizeof attempt);
+	announce_attempt(w);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (w->filter.blob) {
@@ -136,7 +141,8 @@ int container_main(void *argument) {
 	struct world w = {.child = child, .request = request, .failure.op = -1, .root = -1, .empty = -1, .oom_fd = -1, .umask = 022};
 	w.new_cgroup_namespace = request->type == FRAME_EXEC || request->flags & NS_CGROUP;
 	if (prepare(&w) < 0 || run_ops(&w) < 0 || die_with_parent(&w) < 0) return report_failure(&w);
-	if (request->type == FRAME_LAUNCH && request->flags & WITH_INIT) return run_init(command_main, &w, child->status_fd);
+	if (request->flags & WITH_PAUSE) return announce_attempt(&w), run_pause();
+	if (request->type == FRAME_LAUNCH && request->flags & WITH_INIT) return run_init(command_main, &w, child->status_fd, child->report_fd);
 	return command_main(&w);
 }
 
@@ -349,7 +355,7 @@ static int open_pipes(struct session *session, int stdio[3], struct failure *fai
 static int start_command(struct session *session, struct failure *failure) {
 	enum { MAX_JOINS = 64 };
 	int join_fds[MAX_JOINS], report[2], into = -1;
-	struct child child = {.request = &session->request, .status_fd = -1, .terminal_fd = -1, .join_fds = join_fds, .prepared_oom = true};
+	struct child child = {.request = &session->request, .status_fd = -1, .terminal_fd = -1, .join_fds = join_fds, .user_fd = -1, .prepared_oom = true};
 	if (open_host_side(session, join_fds, MAX_JOINS, &into, failure) < 0) return -1;
 	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	child.controlling_terminal = session->request.flags & WITH_TTY;

@@ -22,7 +22,7 @@
 #ifndef BUILD_ID
 #define BUILD_ID "unknown"
 #endif
-enum { MAX_FRAME = 4 << 20, MAX_OPS = 4096, MAX_ID = 128, MAX_GROUPS = 1024, MAX_PROGRAM = 4096, MAX_RECORD = 512 };
+enum { MAX_FRAME = 4 << 20, MAX_OPS = 4096, MAX_ID = 128, MAX_GROUPS = 1024, MAX_PROGRAM = 4096, MAX_RECORD = 512, MAX_LAYERS = 500, MAX_PINNED = 64 };
 
 #define RETRY(expression) \
 	({ \
@@ -54,17 +54,19 @@ enum frame_type {
 };
 enum request_flags {
 	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, WITH_INIT = 64, WITH_TTY = 128,
-	WITH_STDIN = 256, ALL_FLAGS = 511
+	WITH_STDIN = 256, NS_USER = 512, WITH_PAUSE = 1024, ALL_FLAGS = 2047
 };
 /* Must match operations in encode.ts; the fields of each are in decode.c. */
 enum op_code {
 	OP_JOIN_CGROUP = 1, OP_MOUNT, OP_SET_MOUNT_ATTRIBUTES, OP_MKDIR, OP_CREATE_FILE, OP_SYMLINK, OP_MKNOD, OP_MASK,
 	OP_READ_ONLY, OP_ENTER_ROOT, OP_PIVOT_ROOT, OP_HOSTNAME, OP_LOOPBACK_UP, OP_RLIMIT, OP_OOM_SCORE_ADJ, OP_UMASK,
-	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_TERMINAL, OP_DEVICE_RULES, OP_APPARMOR, OP_COUNT
+	OP_USER, OP_CAPABILITIES, OP_NO_NEW_PRIVILEGES, OP_SECCOMP, OP_WORKING_DIRECTORY, OP_TERMINAL, OP_DEVICE_RULES, OP_APPARMOR,
+	OP_OVERLAY, OP_JOIN_NAMESPACE, OP_USER_NAMESPACE, OP_COUNT
 };
 enum mount_flags {
 	MF_RO = 1, MF_NOSUID = 2, MF_NODEV = 4, MF_NOEXEC = 8, MF_NOATIME = 16, MF_ATTRIBUTES = 31, MF_BIND = 32,
-	MF_REMOUNT = 64, MF_PRIVATE = 128, MF_SLAVE = 256, MF_REC = 512, MF_ALL = 1023
+	MF_REMOUNT = 64, MF_PRIVATE = 128, MF_SLAVE = 256, MF_REC = 512, MF_SHARED = 1024, MF_IDMAP = 2048, MF_PEER = 4096,
+	MF_ALL = 8191, OV_MEMORY = 8192
 };
 
 struct cursor {
@@ -87,10 +89,13 @@ struct sink {
 struct request {
 	uint32_t type, id;
 	const char *container, *clone_into, *exit_record, *cgroup;
-	uint32_t flags;
+	uint32_t flags, joined; /* joined: kinds of namespaces, as in flags */
 	struct sink sink[2];
-	uint32_t pid, columns, rows; /* exec: the container's first process and the terminal's size */
+	uint32_t pid, columns, rows; /* exec: the container's first process and the terminal's size; launch: the process whose namespaces are shared, or 0 */
 	uint64_t start;
+	struct {
+		uint32_t host, size;
+	} uids, gids; /* launch: ids 0 .. size-1 of the container's user namespace, on the host */
 	char **argv, **env;
 	uint32_t op_count;
 	struct cursor ops;
@@ -132,9 +137,14 @@ struct spawn {
 	bool share_memory; /* vfork-style: the caller sleeps until the child execs or exits */
 };
 pid_t spawn(const struct spawn *spawn);
-int run_init(int (*command)(void *), void *argument, int status_fd);
 int write_all(int fd, const void *data, size_t length);
 int open_parent(const char *path, char name[NAME_MAX + 1]);
+
+/* init.c */
+void find_arguments(int argc, char **argv);
+int run_init(int (*command)(void *), void *argument, int status_fd, int report_fd);
+int run_init_role(char **argv);
+int run_pause(void);
 
 /* exec.c: from clone to the command's exec */
 struct child {
@@ -144,7 +154,8 @@ struct child {
 	int parent_fd;  /* pidfd of the supervisor: readable once it is dead */
 	int stdio[3];
 	int terminal_fd;     /* where the operation `terminal` sends the master to, -1 for none */
-	int target_fd;       /* exec: pidfd of the container's first process */
+	int target_fd;       /* exec: pidfd of the container's first process; launch: of the process whose namespaces are shared */
+	int user_fd;         /* launch: the container's user namespace, or -1 */
 	const int *join_fds; /* exec: cgroup files opened before setns; NULL otherwise */
 	unsigned foreign_fds;      /* so many from 3 on are the supervisor's own */
 	bool controlling_terminal;
@@ -162,6 +173,12 @@ struct world {
 	int oom_fd; /* opened before the host's /proc is out of reach */
 	bool new_cgroup_namespace, no_new_privileges;
 	mode_t umask;
+	bool as_namespace_root, in_user_namespace;
+	unsigned pinned_count;
+	struct pinned { /* clones of mounts that were made before the mount namespace was separated */
+		uint32_t op;
+		int tree;
+	} pinned[MAX_PINNED];
 	struct op filter; /* a seccomp filter put off until right before exec */
 	int32_t filter_index;
 };
@@ -206,6 +223,27 @@ const char *check_device_rules(const uint8_t *blob, uint32_t length);
 int set_device_rules(const char *cgroup, const uint8_t *blob, uint32_t length);
 int run_devices(const char *cgroup);
 int set_apparmor(const char *profile);
+
+/* mounts.c, overlay.c */
+int resolve(const struct world *w, const char *path, int flags);
+int clone_tree(int fd, const char *path, bool recursive);
+int attach(int tree, int target);
+int map_ids(struct world *w, int tree, bool recursive, const char *name);
+int new_tmpfs(const char *option, const char *value, unsigned attributes);
+int pin_shared_sources(struct world *w);
+int do_mount(struct world *w, const struct op *op);
+int do_overlay(struct world *w, const struct op *op);
+int mask(struct world *w, const char *path);
+int read_only(struct world *w, const char *path);
+int change_attributes(struct world *w, const struct op *op);
+
+/* namespaces.c */
+int make_user_namespace(const struct request *request, struct failure *failure);
+int open_shared_process(const struct request *request, struct failure *failure);
+int enter_shared_pids(const struct request *request, int peer, struct failure *failure);
+int become_namespace_root(struct world *w);
+int join_namespace(struct world *w, const struct op *op);
+int enter_user_namespace(struct world *w, const struct op *op);
 
 /* supervise.c, serve.c, exec.c, dial.c */
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };

@@ -203,64 +203,6 @@ pid_t spawn(const struct spawn *spawn) {
 	return pid;
 }
 
-static char *arguments, *arguments_end;
-
-/* From /proc/PID/cmdline: paths of the host are not for the container. */
-static void hide_arguments(const char *name) {
-	size_t room = (size_t)(arguments_end - arguments);
-	memset(arguments, 0, room);
-	snprintf(arguments, room, "%s", name);
-}
-
-/*
- * The tiny init: pid 1 of a container that asked for one. It starts the command, forwards to it what it is sent, reaps orphans, and ends
- * with the command. A pid 1 cannot die by a signal of its own, so the true wait status goes to the supervisor over `status_fd`.
- */
-int run_init(int (*command)(void *), void *argument, int status_fd) {
-	sigset_t all;
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, NULL);
-	prctl(PR_SET_NAME, "tepui-init");
-	hide_arguments("tepui-init"); /* before there is anybody to read them */
-	pid_t child = spawn(&(struct spawn){.cgroup_fd = -1, .main = command, .argument = argument, .share_memory = true});
-	if (child < 0) return 125;
-	/* Only the status pipe stays: the command's outputs must close when the command's processes are gone. */
-	if (status_fd > 0) close_range(0, (unsigned)status_fd - 1, 0);
-	close_range((unsigned)status_fd + 1, ~0U, 0);
-	for (;;) {
-		int signal, status;
-		if (sigwait(&all, &signal) != 0) continue;
-		if (signal != SIGCHLD) kill(child, signal);
-		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG | __WALL)) > 0;) {
-			if (pid != child) continue;
-			write_all(status_fd, &status, sizeof status);
-			return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-		}
-	}
-}
-
-static int exec_command(void *argument) {
-	char **argv = argument;
-	sigset_t none;
-	sigemptyset(&none);
-	sigprocmask(SIG_SETMASK, &none, NULL);
-	execvp(argv[0], argv);
-	dprintf(2, "tepui-init: cannot execute %s: %s\n", argv[0], strerror(errno));
-	return errno == ENOENT ? 127 : 126;
-}
-
-/* The role `init COMMAND [ARG...]`: the tiny init for containers that somebody else makes (an OCI runtime). Ends as the command ended, 128 + N for signal N. */
-static int run_init_role(char **argv) {
-	size_t count = 0;
-	while (argv[count]) count++;
-	char **command = calloc(count + 1, sizeof *command);
-	if (!command) return 125;
-	/* The originals are wiped: they would show in /proc/1/cmdline. */
-	for (size_t i = 0; i < count; i++)
-		if (!(command[i] = strdup(argv[i]))) return 125;
-	return run_init(exec_command, command, -1);
-}
-
 /*
  * Runs this program again from a sealed copy in memory. A container that gets hold of /proc/PID/exe of a supervisor, an init or an exec
  * can then neither write to it nor reach the file on disk (CVE-2019-5736). Where it cannot be done, being non-dumpable still protects.
@@ -360,8 +302,7 @@ const char *__asan_default_options(void) {
 
 int main(int argc, char **argv) {
 	const char *role = argc > 1 ? argv[1] : "";
-	arguments = argv[0];
-	arguments_end = argc > 0 ? argv[argc - 1] + strlen(argv[argc - 1]) : argv[0];
+	find_arguments(argc, argv);
 	if (strcmp(role, "version") == 0) return printf("tepui-launcher %s protocol %d\n", BUILD_ID, PROTOCOL_VERSION) < 0;
 	if (strcmp(role, "decode-check") == 0) return decode_check();
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);

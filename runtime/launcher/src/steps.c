@@ -21,117 +21,10 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-enum { MS_REC_ = 1 << 14, MS_PRIVATE_ = 1 << 18, MS_SLAVE_ = 1 << 19, UMOUNT_DETACH = 2 }; /* <sys/mount.h> clashes with <linux/mount.h> */
+enum { UMOUNT_DETACH = 2 }; /* <sys/mount.h> clashes with <linux/mount.h> */
 
 int failed(struct world *w, const char *step, const char *verb, const char *object) {
 	return fail(&w->failure, step, "cannot %s %s", verb, object);
-}
-
-static int resolve(const struct world *w, const char *path, int flags) {
-	struct open_how how = {
-		.flags = (uint64_t)(O_PATH | O_CLOEXEC | flags), .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
-	for (int attempt = 0;; attempt++) { /* EAGAIN: something was renamed meanwhile */
-		int fd = (int)RETRY(syscall(SYS_openat2, w->root, path, &how, sizeof how));
-		if (fd >= 0 || errno != EAGAIN || attempt == 100) return fd;
-	}
-}
-
-static int set_attributes(int fd, unsigned flags, uint64_t attributes, uint64_t propagation) {
-	struct mount_attr attr = {.propagation = propagation};
-	if (attributes & MF_RO) attr.attr_set |= MOUNT_ATTR_RDONLY;
-	if (attributes & MF_NOSUID) attr.attr_set |= MOUNT_ATTR_NOSUID;
-	if (attributes & MF_NODEV) attr.attr_set |= MOUNT_ATTR_NODEV;
-	if (attributes & MF_NOEXEC) attr.attr_set |= MOUNT_ATTR_NOEXEC;
-	if (attributes & MF_NOATIME) {
-		attr.attr_set |= MOUNT_ATTR_NOATIME;
-		attr.attr_clr |= MOUNT_ATTR__ATIME;
-	}
-	if (!attr.attr_set && !propagation) return 0;
-	return (int)syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH | flags, &attr, sizeof attr);
-}
-
-static int attach(int tree, int target) {
-	return (int)syscall(SYS_move_mount, tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH);
-}
-
-static int clone_tree(int fd, const char *path, bool recursive) {
-	return (int)syscall(SYS_open_tree, fd, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (*path ? 0 : AT_EMPTY_PATH) | (recursive ? AT_RECURSIVE : 0));
-}
-
-static int bind_source(struct world *w, const char *source, const char *below, bool recursive) {
-	if (!*below) return clone_tree(AT_FDCWD, source, recursive);
-	struct world from = {.root = open(below, O_PATH | O_DIRECTORY | O_CLOEXEC)};
-	int fd = from.root < 0 ? -1 : resolve(&from, source, 0);
-	int tree = fd < 0 ? -1 : clone_tree(fd, "", recursive);
-	int err = errno;
-	if (fd >= 0) close(fd);
-	if (from.root >= 0) close(from.root);
-	errno = err;
-	(void)w;
-	return tree;
-}
-
-static int new_file_system(struct world *w, const struct op *op, int target) {
-	static const unsigned long bits[] = {1 /* MS_RDONLY */, 2 /* MS_NOSUID */, 4 /* MS_NODEV */, 8 /* MS_NOEXEC */, 1024 /* MS_NOATIME */};
-	unsigned long flags = 0;
-	for (unsigned i = 0; i < 5; i++)
-		if (op->number[0] & 1U << i) flags |= bits[i];
-	/* "." needs no /proc to name the descriptor, and is not walked again. */
-	if (fchdir(target) < 0) return failed(w, "fchdir", "enter", op->text[2]);
-	if (syscall(SYS_mount, op->text[0], ".", op->text[3], flags, op->text[4]) < 0)
-		return fail(&w->failure, "mount", "cannot mount %s on %s", op->text[3], op->text[2]);
-	return chdir("/");
-}
-
-static int do_mount(struct world *w, const struct op *op) {
-	const char *source = op->text[0], *below = op->text[1], *path = op->text[2];
-	unsigned flags = (unsigned)op->number[0], recursive = flags & MF_REC ? AT_RECURSIVE : 0;
-	CLEANUP_FD int target = resolve(w, path, 0);
-	if (target < 0) return failed(w, "open", "find the mount point", path);
-	if (*op->text[3]) return new_file_system(w, op, target);
-	if (flags & (MF_PRIVATE | MF_SLAVE)) {
-		if (set_attributes(target, recursive, 0, flags & MF_PRIVATE ? MS_PRIVATE_ : MS_SLAVE_) == 0) return 0;
-		return failed(w, "mount_setattr", "change the propagation of", path);
-	}
-	if (flags & MF_REMOUNT)
-		return set_attributes(target, recursive, flags, 0) == 0 ? 0 : failed(w, "mount_setattr", "remount", path);
-	CLEANUP_FD int tree = bind_source(w, source, below, recursive != 0);
-	if (tree < 0) return failed(w, "open_tree", "find the bind source", source);
-	if (set_attributes(tree, recursive, flags, 0) < 0) return failed(w, "mount_setattr", "set attributes of", source);
-	return attach(tree, target) == 0 ? 0 : fail(&w->failure, "move_mount", "cannot bind %s on %s", source, path);
-}
-
-static int empty_tmpfs(void) {
-	CLEANUP_FD int fs = (int)syscall(SYS_fsopen, "tmpfs", FSOPEN_CLOEXEC);
-	if (fs < 0 || syscall(SYS_fsconfig, fs, FSCONFIG_SET_STRING, "nr_inodes", "1", 0) < 0) return -1;
-	if (syscall(SYS_fsconfig, fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0) return -1;
-	return (int)syscall(SYS_fsmount, fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-}
-
-static int mask(struct world *w, const char *path) {
-	struct stat st;
-	CLEANUP_FD int target = resolve(w, path, 0);
-	if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : failed(w, "open", "find", path);
-	if (fstat(target, &st) < 0) return failed(w, "stat", "look at", path);
-	if (S_ISDIR(st.st_mode) && w->empty < 0) {
-		/* The first one is made and attached; the others are clones of it, which is cheaper than one file system each. */
-		w->empty = empty_tmpfs();
-		if (w->empty < 0 || attach(w->empty, target) < 0) return failed(w, "tmpfs", "mask", path);
-		return 0;
-	}
-	CLEANUP_FD int tree = S_ISDIR(st.st_mode) ? clone_tree(w->empty, "", false) : clone_tree(AT_FDCWD, "/dev/null", false);
-	if (tree < 0 || set_attributes(tree, 0, MF_NOSUID | MF_NOEXEC | MF_RO, 0) < 0 || attach(tree, target) < 0)
-		return failed(w, "bind", "mask", path);
-	return 0;
-}
-
-static int read_only(struct world *w, const char *path) {
-	CLEANUP_FD int target = resolve(w, path, 0);
-	if (target < 0) return errno == ENOENT || errno == ENOTDIR ? 0 : failed(w, "open", "find", path);
-	CLEANUP_FD int tree = clone_tree(target, "", true);
-	if (tree < 0 || set_attributes(tree, AT_RECURSIVE, MF_RO, 0) < 0 || attach(tree, target) < 0)
-		return failed(w, "bind", "make read-only", path);
-	return 0;
 }
 
 static int make_directories(struct world *w, const struct op *op) {
@@ -260,7 +153,7 @@ static int set_user(struct world *w, const struct op *op) {
 	gid_t gid = (gid_t)op->number[1];
 	struct stat st;
 	/* The command must be able to open /dev/stdout again: the pipes (or the terminal) become its own. */
-	for (int fd = 0; fd < 3; fd++)
+	for (int fd = 0; fd < 3 && !w->in_user_namespace; fd++)
 		if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || major(st.st_rdev) == 136) && fchown(fd, uid, (gid_t)-1) < 0) return failed(w, "fchown", "give away", "the output pipes");
 	if (syscall(SYS_setgroups, op->blob_length / 4, op->blob) < 0) return failed(w, "setgroups", "set", "supplementary groups");
 	if (syscall(SYS_setresgid, gid, gid, gid) < 0) return failed(w, "setgid", "set", "the group");
@@ -308,22 +201,16 @@ static int make_node(struct world *w, const struct op *op) {
 	mode_t mode = (mode_t)op->number[3] | (op->number[0] ? S_IFBLK : S_IFCHR);
 	dev_t device = makedev((unsigned)op->number[1], (unsigned)op->number[2]);
 	if (mknodat(dir, name, mode, device) < 0) return failed(w, "mknod", "make the device", op->text[0]);
-	return fchownat(dir, name, (uid_t)op->number[4], (gid_t)op->number[5], AT_SYMLINK_NOFOLLOW) < 0 ? failed(w, "chown", "give away the device", op->text[0]) : 0;
+	uid_t uid = (uid_t)op->number[4];
+	gid_t gid = (gid_t)op->number[5];
+	return fchownat(dir, name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 ? failed(w, "chown", "give away the device", op->text[0]) : 0;
 }
 
 static int make_symlink(struct world *w, const struct op *op) {
 	const char *name;
 	CLEANUP_FD int dir = parent_of(w, op->text[1], &name);
 	if (dir < 0) return -1;
-	return symlinkat(op->text[0], dir, name) < 0 ? failed(w, "symlink", "make the symlink", op->text[1]) : 0;
-}
-
-static int change_attributes(struct world *w, const struct op *op) {
-	unsigned flags = (unsigned)op->number[0];
-	CLEANUP_FD int target = resolve(w, op->text[0], 0);
-	if (target < 0) return failed(w, "open", "find the mount", op->text[0]);
-	if (set_attributes(target, flags & MF_REC ? AT_RECURSIVE : 0, flags, 0) == 0) return 0;
-	return failed(w, "mount_setattr", "set attributes of", op->text[0]);
+	return symlinkat(op->text[0], dir, name) < 0 && errno != EEXIST ? failed(w, "symlink", "make the symlink", op->text[1]) : 0;
 }
 
 static int enter_directory(struct world *w, const char *path) {
@@ -364,6 +251,9 @@ static int run_op(struct world *w, const struct op *op, unsigned index) {
 	case OP_DEVICE_RULES:
 		return set_device_rules(op->text[0], op->blob, op->blob_length) < 0 ? failed(w, "devices", "set the device rules of", op->text[0]) : 0;
 	case OP_APPARMOR: return set_apparmor(op->text[0]) < 0 ? failed(w, "apparmor", "change to the AppArmor profile", op->text[0]) : 0;
+	case OP_OVERLAY: return do_overlay(w, op);
+	case OP_JOIN_NAMESPACE: return join_namespace(w, op);
+	case OP_USER_NAMESPACE: return enter_user_namespace(w, op);
 	default: errno = EINVAL; return failed(w, "run", "understand", "the operation");
 	}
 }
@@ -376,15 +266,21 @@ static int make_cgroup_namespace(struct world *w) {
 	return (exec ? setns(w->child->target_fd, CLONE_NEWCGROUP) : unshare(CLONE_NEWCGROUP)) < 0 ? failed(w, "unshare", "make", "the cgroup namespace") : 0;
 }
 
+/* Between the cgroups, which are the host's, and everything else, which is the container's. */
+static int leave_host(struct world *w) {
+	if (make_cgroup_namespace(w) < 0) return -1;
+	return w->child->user_fd >= 0 && !w->as_namespace_root ? become_namespace_root(w) : 0;
+}
+
 int run_ops(struct world *w) {
 	struct cursor cursor = w->request->ops;
 	struct op op;
 	for (uint32_t i = 0; i < w->request->op_count; i++) {
 		w->failure.op = (int32_t)i;
 		if (!take_op(&cursor, &op)) return failed(w, "decode", "read", "the operation");
-		if (op.code != OP_JOIN_CGROUP && make_cgroup_namespace(w) < 0) return -1;
+		if (op.code != OP_JOIN_CGROUP && leave_host(w) < 0) return -1;
 		if (run_op(w, &op, i) < 0) return -1;
 	}
 	w->failure.op = -1;
-	return make_cgroup_namespace(w);
+	return leave_host(w);
 }

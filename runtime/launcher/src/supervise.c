@@ -171,23 +171,27 @@ static int offer_attach(const struct request *request, int input, int terminal, 
 }
 
 static int start(const struct request *request, struct failure *failure) {
-	struct child child = {.request = request, .status_fd = -1, .foreign_fds = 2};
+	struct child child = {.request = request, .status_fd = -1, .foreign_fds = 2, .target_fd = -1, .user_fd = -1};
 	int report[2], status[2] = {-1, -1}, input = -1, terminal = -1;
 	CLEANUP_FD int into = *request->clone_into ? open(request->clone_into, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 	if (*request->clone_into && into < 0) return fail(failure, "open", "cannot open the cgroup %s", request->clone_into);
 	if (make_exit_record(request->exit_record, failure) < 0 || open_streams(request, &child, &input, &terminal, failure) < 0) return -1;
 	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
 	bool with_init = request->flags & WITH_INIT, tty = request->flags & WITH_TTY;
+	if (request->pid && (child.target_fd = open_shared_process(request, failure)) < 0) return -1;
+	if (request->joined & NS_PID && enter_shared_pids(request, child.target_fd, failure) < 0) return -1;
+	if (request->flags & NS_USER && (child.user_fd = make_user_namespace(request, failure)) < 0) return -1;
 	if (child.parent_fd < 0 || pipe2(report, O_CLOEXEC) < 0 || (with_init && pipe2(status, O_CLOEXEC) < 0))
 		return fail(failure, "pipe", "cannot open what the container needs");
 	child.report_fd = report[1];
 	child.status_fd = status[1];
 	self.status = status[0];
-	self.target.pid = spawn(&(struct spawn){.flags = clone_flags(request->flags), .cgroup_fd = into, .main = container_main, .argument = &child, .share_memory = !with_init});
+	self.target.pid = spawn(&(struct spawn){.flags = clone_flags(request->flags), .cgroup_fd = into, .main = container_main, .argument = &child, .share_memory = !with_init && !(request->flags & WITH_PAUSE)});
 	if (self.target.pid < 0) return fail(failure, "clone", "cannot make the container's namespaces");
 	hold_mounts();
 	self.target.start = process_start(self.target.pid, true);
-	int ours[] = {child.stdio[0], tty ? -1 : child.stdio[1], tty ? -1 : child.stdio[2], child.terminal_fd, child.parent_fd, report[1], status[1]};
+	int ours[] = {child.stdio[0], tty ? -1 : child.stdio[1], tty ? -1 : child.stdio[2], child.terminal_fd, child.parent_fd, report[1], status[1],
+		child.target_fd, child.user_fd};
 	for (unsigned i = 0; i < sizeof ours / sizeof *ours; i++)
 		if (ours[i] >= 0) close(ours[i]);
 	int result = read_launch_result(report[0], failure);

@@ -62,7 +62,7 @@ const failing: [string, Operation[], number][] = [
   ['setMountAttributes', [{ op: 'setMountAttributes', target: '/etc', set: ['ro'], recursive: true }], EINVAL],
   ['mkdir', [{ op: 'mkdir', path: '/etc/passwd/x', mode: 0o755 }], 20],
   ['createFile', [{ op: 'createFile', path: '/none/x', mode: 0o644 }], ENOENT],
-  ['symlink', [loop, loop], 17],
+  ['symlink', [{ ...loop, path: '/missing/loop' }], 2],
   ['mknod', [{ op: 'mknod', path: '/none/x', type: 'c', major: 1, minor: 3, mode: 0o666 }], ENOENT],
   ['mask', [loop, { op: 'mask', path: '/tmp/loop' }], ELOOP],
   ['readOnly', [loop, { op: 'readOnly', path: '/tmp/loop' }], ELOOP],
