@@ -9,6 +9,7 @@ import { startAgentPart } from '../parts.ts';
 interface AgentOptions extends ConnectionOptions {
   name?: string;
   endpointAddress?: { host: string; port: number };
+  ociRuntime?: string;
   logLevel: string;
 }
 
@@ -22,7 +23,8 @@ export function addAgentCommand(program: Command): void {
       '--endpoint-address <host:port>',
       'where logs, exec and stats are served to other machines: an address of this machine that they reach; port 0 takes any free one (default: 127.0.0.1:0)',
       parseHostPort,
-    );
+    )
+    .option('--oci-runtime <program>', 'OCI runtime of the containerizer `oci` (default: crun, runc or youki on PATH)');
   withLogging(command, 'info').action(async (options: AgentOptions) => {
     await checkMachine();
     const ended = endRequested();
@@ -34,7 +36,10 @@ export function addAgentCommand(program: Command): void {
       dataDir,
       logger,
       ...(options.name ? { name: options.name } : {}),
-      ...(options.endpointAddress ? { options: { endpoint: options.endpointAddress } } : {}),
+      options: {
+        ...(options.endpointAddress && { endpoint: options.endpointAddress }),
+        ...(options.ociRuntime && { ociRuntime: options.ociRuntime }),
+      },
     });
     await ended;
     await agent.close();

@@ -61,7 +61,8 @@ export async function startAgent({
     opened.push(disconnect);
     let document: Agent | undefined;
     const containerizer =
-      options.containerizer ?? (await openContainerizer(paths, logger, () => document?.spec.isolation));
+      options.containerizer ??
+      (await openContainerizer(paths, logger, { spec: () => document?.spec, ociRuntime: options.ociRuntime }));
     opened.push(() => containerizer.close());
     const volumes = createVolumeKeeper({
       client,
@@ -174,6 +175,6 @@ async function readFacts(
     addresses: readAddresses(agent.hostname),
     endpoint: { socketPath: paths.socket, ...(endpoint.url && { url: endpoint.url, caData: endpoint.caData }) },
     platform: await readPlatform(),
-    containerizers: [{ name: containerizer.name }],
+    containerizers: (await containerizer.describe?.()) ?? [{ name: containerizer.name }],
   };
 }

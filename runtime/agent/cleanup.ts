@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
-import { endLauncher, openContainerizer } from './node/containerizer.ts';
+import { endLaunchers, openContainerizer } from './node/containerizer.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { preparePaths } from './node/paths.ts';
@@ -75,7 +75,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
       }),
     );
     await containerizer.close();
-    if (options.containerizer === undefined) await endLauncher(paths);
+    if (options.containerizer === undefined) await endLaunchers(paths);
     await rm(paths.runtimeDir, { recursive: true, force: true });
     return { ended };
   } finally {

@@ -22,7 +22,9 @@ export interface AgentOptions {
   version?: string;
   /** Boot id, for tests of a restart of the machine. Default: the kernel's. */
   bootId?: string;
-  /** Takes the place of the native containerizer. */
+  /** OCI runtime of the containerizer `oci`: a name on PATH or an absolute path. Default: crun, else runc, else youki. */
+  ociRuntime?: string;
+  /** Takes the place of the agent's own containerizers. */
   containerizer?: Containerizer;
 }
 

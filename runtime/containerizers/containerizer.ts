@@ -5,7 +5,7 @@
  * `destroy` is idempotent and tolerates unknown ids. `wait` resolves also for containers that ended while no agent was running.
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
-import type { Task, TaskContainer } from '../../crds/types.generated.ts';
+import type { AgentContainerizer, Task, TaskContainer } from '../../crds/types.generated.ts';
 
 export interface LaunchSpec {
   /**
@@ -211,6 +211,8 @@ export interface Containerizer {
   attach?(request: AttachRequest): Promise<ExecSession>;
   /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. `signal` ends the attempt. */
   dial?(containerId: string, port: number, host?: string, signal?: AbortSignal): Promise<import('node:stream').Duplex>;
+  /** What the agent shows of its containerizers in Agent.status. */
+  describe?(): Promise<AgentContainerizer[]>;
   /** Releases this process's handles; containers go on. */
   close(): Promise<void>;
 }

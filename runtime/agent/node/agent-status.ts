@@ -27,7 +27,7 @@ export function agentStatusPatch(
   resources: AgentResourceLists,
   now: Date,
 ): { status: AgentStatus } {
-  const problem = unsupportedSpec(agent);
+  const problem = unsupportedSpec(agent) ?? missingContainerizer(agent, facts);
   return {
     status: {
       observedGeneration: agent.metadata.generation,
@@ -88,17 +88,31 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
 function unsupportedSpec({ spec }: Agent): { reason: string; message: string } | undefined {
   if (spec.gone)
     return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
-  const { isolation, containerizers, oversubscription, disks, housekeeping } = spec;
+  const { isolation, oversubscription, disks, housekeeping } = spec;
   const refused = [
     ...((isolation?.disabledIsolators?.length ?? 0) > 0 ? ['isolation.disabledIsolators'] : []),
     ...(isolation?.enforcePorts ? ['isolation.enforcePorts'] : []),
-    ...(containerizers !== undefined && containerizers.join() !== 'native' ? ['containerizers'] : []),
     ...(oversubscription !== undefined ? ['oversubscription'] : []),
     ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
     ...(housekeeping !== undefined ? ['housekeeping'] : []),
   ];
   if (refused.length === 0) return undefined;
   return { reason: 'InvalidSpec', message: refused.map((field) => `spec.${field} is not implemented yet`).join('; ') };
+}
+
+/** A task must not silently run in another way than the operator wants. */
+function missingContainerizer(
+  { spec }: Agent,
+  { containerizers }: AgentFacts,
+): { reason: string; message: string } | undefined {
+  const index = (spec.containerizers ?? []).findIndex((name) => !containerizers?.some((known) => known.name === name));
+  if (index < 0) return undefined;
+  const there = containerizers?.map(({ name }) => name).join(', ');
+  const name = spec.containerizers![index];
+  return {
+    reason: 'InvalidSpec',
+    message: `spec.containerizers[${index}]: ${name} is not available on this machine (${there})`,
+  };
 }
 
 function condition(agent: Agent, type: string, holds: boolean, reason: string, message: string, now: Date): Condition {

@@ -1,31 +1,85 @@
-/** The containerizer that an agent uses when it is given none. */
+/** The containerizers that an agent has when it is given none: native, and what else is on this machine, in the operator's order. */
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import type { AgentIsolation } from '../../../crds/types.generated.ts';
+import type { AgentSpec } from '../../../crds/types.generated.ts';
+import { createComposingContainerizer } from '../../containerizers/composing/containerizer.ts';
+import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
-import { createNativeContainerizer } from '../../containerizers/native/containerizer.ts';
+import { createNativeContainerizer, type NativeOptions } from '../../containerizers/native/containerizer.ts';
+import { unsupportedFields } from '../../containerizers/native/unsupported.ts';
+import { createOciContainerizer } from '../../containerizers/oci/containerizer.ts';
+import { findOciRuntime } from '../../containerizers/oci/runtime.ts';
+import { describeOci, ociUnsupported } from '../../containerizers/oci/unsupported.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import type { AgentPaths } from './paths.ts';
 
+export interface ContainerizerSettings {
+  /** What the Agent document says now. */
+  spec(): AgentSpec | undefined;
+  /** Name on PATH or absolute path of the OCI runtime. Default: crun, else runc, else youki. */
+  ociRuntime?: string | undefined;
+}
+
 /** Rejects with one clear sentence when this host cannot isolate containers. */
-export function openContainerizer(
+export async function openContainerizer(
   paths: AgentPaths,
   logger: Logger,
-  isolation: () => AgentIsolation | undefined = () => undefined,
+  { spec, ociRuntime }: ContainerizerSettings = { spec: () => undefined },
 ): Promise<Containerizer> {
-  const { dataDir, runtimeDir, instance } = paths;
-  return createNativeContainerizer({
-    dataDir,
-    runtimeDir,
-    cgroupRoot: join('tepui', instance),
+  const options: NativeOptions = {
+    dataDir: paths.dataDir,
+    runtimeDir: paths.runtimeDir,
+    cgroupRoot: join('tepui', paths.instance),
     logger,
-    options: { isolation },
+    options: { isolation: () => spec()?.isolation },
+  };
+  const native = await createNativeContainerizer(options);
+  return createComposingContainerizer({
+    members: [nativeMember(native), await ociMember(paths, options, ociRuntime)],
+    order: () => spec()?.containerizers ?? ['native'],
   });
 }
 
-/** Ends the resident launcher when no container is left; without this it would end by itself some seconds later. */
-export async function endLauncher({ runtimeDir }: AgentPaths): Promise<void> {
-  const launcher = await connectLauncher({ runtimeDir });
-  await launcher.shutdownIfIdle();
-  launcher.close();
+function nativeMember(native: Containerizer): Member {
+  return {
+    name: 'native',
+    problem: () => undefined,
+    unsupported: unsupportedFields,
+    hasLeftovers: () => true,
+    describe: async () => (await native.describe!())[0]!,
+    open: async () => native,
+  };
+}
+
+/** Looked for once: what is installed later is found at the agent's next start. */
+async function ociMember(paths: AgentPaths, options: NativeOptions, wanted: string | undefined): Promise<Member> {
+  const runtime = await findOciRuntime(wanted).catch((error: Error) => error);
+  return {
+    name: 'oci',
+    problem: () => (runtime instanceof Error ? runtime.message : undefined),
+    unsupported: ociUnsupported,
+    hasLeftovers: () =>
+      !isEmpty(join(paths.dataDir, 'agent/containers-oci')) || !isEmpty(join(ociDirectory(paths), 'launches')),
+    describe: () => describeOci(runtime as Exclude<typeof runtime, Error>),
+    open: () => createOciContainerizer({ ...options, runtime: (runtime as Exclude<typeof runtime, Error>).path }),
+  };
+}
+
+/** Ends the resident launchers when no container is left; without this they would end by themselves some seconds later. */
+export async function endLaunchers(paths: AgentPaths): Promise<void> {
+  for (const runtimeDir of [paths.runtimeDir, ociDirectory(paths)]) {
+    if (!existsSync(runtimeDir)) continue;
+    const launcher = await connectLauncher({ runtimeDir });
+    await launcher.shutdownIfIdle();
+    launcher.close();
+  }
+}
+
+function ociDirectory({ runtimeDir }: AgentPaths): string {
+  return join(runtimeDir, 'oci');
+}
+
+function isEmpty(directory: string): boolean {
+  return !existsSync(directory) || readdirSync(directory).length === 0;
 }

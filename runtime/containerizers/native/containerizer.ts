@@ -26,7 +26,7 @@ import { createLimitationWatch } from './limitation-watch.ts';
 import { openRecords } from './records.ts';
 import { recoverContainers } from './recover.ts';
 import { lostTermination, terminationOf } from './termination.ts';
-import { unsupportedFields } from './unsupported.ts';
+import { refusedFields, unsupportedFields } from './unsupported.ts';
 
 export interface NativeOptions {
   /** The machine's data directory: `<dataDir>/agent/containers` holds our exit records, and no container sees any of it but its sandbox. */
@@ -108,6 +108,9 @@ export async function createNativeContainerizer({
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
+    describe: async () => [
+      { name: 'native', isolators: isolators.map(({ name }) => name), unsupported: refusedFields() },
+    ],
     close: () => closeContext(context),
   };
 }

@@ -20,6 +20,11 @@ export function unsupportedFields(task: Task): string[] {
   return problems;
 }
 
+/** Paths of fields whose values, or some of them, are refused by the table. */
+export function refusedFields(): string[] {
+  return Object.keys(taskFields).filter((path) => typeof taskFields[path] === 'function');
+}
+
 interface Found {
   path: string;
   value: unknown;

@@ -9,7 +9,7 @@ import { removeForeignRoot } from './cgroups.ts';
 import { createOciDelegate } from './delegate.ts';
 import { findOciRuntime, type OciRuntime } from './runtime.ts';
 import { isStatic } from './static-program.ts';
-import { ociUnsupported } from './unsupported.ts';
+import { describeOci, ociUnsupported } from './unsupported.ts';
 
 export interface OciOptions extends NativeOptions {
   /** Name on PATH or absolute path. Default: the first of crun, runc, youki that is there. */
@@ -57,6 +57,7 @@ export async function createOciContainerizer({
   return {
     ...containerizer,
     runtime,
+    describe: async () => [describeOci(runtime)],
     async close() {
       await containerizer.close();
       removeForeignRoot(cgroupHost, cgroupRoot);

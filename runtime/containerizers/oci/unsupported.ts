@@ -1,6 +1,7 @@
 /** What the OCI containerizer refuses beside what the native one refuses: what a runtime has no configuration for, or what is not handed over. Pure. */
-import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
-import { unsupportedFields } from '../native/unsupported.ts';
+import type { AgentContainerizer, Task, TaskContainer } from '../../../crds/types.generated.ts';
+import { refusedFields, unsupportedFields } from '../native/unsupported.ts';
+import type { OciRuntime } from './runtime.ts';
 
 type Check = (container: TaskContainer) => string | undefined;
 
@@ -15,6 +16,12 @@ export const ociRefusals: Record<string, Check> = {
   tty: ({ tty }) => (tty ? 'containerizer oci has no terminal but in exec' : undefined),
   stdin: ({ stdin }) => (stdin ? 'containerizer oci has no standard input but in exec' : undefined),
 };
+
+/** For Agent.status. The isolators are the native ones: they make the launch data. */
+export function describeOci({ name, version }: OciRuntime): AgentContainerizer {
+  const own = Object.keys(ociRefusals).map((field) => `spec.containers[].${field}`);
+  return { name: 'oci', version: `${name} ${version}`, unsupported: [...new Set([...refusedFields(), ...own])] };
+}
 
 /** `field: reason` sentences; empty when it can run the task. */
 export function ociUnsupported(task: Task): string[] {
