@@ -105,14 +105,11 @@ function missingContainerizer(
   { spec }: Agent,
   { containerizers }: AgentFacts,
 ): { reason: string; message: string } | undefined {
-  const index = (spec.containerizers ?? []).findIndex((name) => !containerizers?.some((known) => known.name === name));
-  if (index < 0) return undefined;
-  const there = containerizers?.map(({ name }) => name).join(', ');
-  const name = spec.containerizers![index];
-  return {
-    reason: 'InvalidSpec',
-    message: `spec.containerizers[${index}]: ${name} is not available on this machine (${there})`,
-  };
+  const there = (containerizers ?? []).map(({ name }) => name);
+  const missing = (spec.containerizers ?? []).find((name) => !there.includes(name));
+  if (missing === undefined) return undefined;
+  const message = `spec.containerizers: ${missing} is not available on this machine, which has ${there.join(', ')}`;
+  return { reason: 'InvalidSpec', message };
 }
 
 function condition(agent: Agent, type: string, holds: boolean, reason: string, message: string, now: Date): Condition {
