@@ -4,6 +4,7 @@ import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { createAuthorizer } from './endpoint/authorize.ts';
 import { type Endpoint, startEndpoint } from './endpoint/server.ts';
+import { openMemoryVolumes } from './memory-volumes/memory-volumes.ts';
 import { createAgentMetrics } from './metrics.ts';
 import { type AgentFacts, policyOf } from './node/agent-status.ts';
 import { connect } from './node/connect.ts';
@@ -72,6 +73,8 @@ export async function startAgent({
       onChange: () => manager.wakeAll(),
       logger,
     });
+    const memoryVolumes = openMemoryVolumes({ client, runtimeDir: paths.runtimeDir, logger });
+    opened.push(memoryVolumes.close);
     const context: TaskContext = {
       agent,
       client,
@@ -79,6 +82,7 @@ export async function startAgent({
       records: await openRecords(paths, options, logger),
       sandboxRoot: paths.sandboxes,
       volumes,
+      memoryVolumes,
       policy: () => policyOf(document),
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
+import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { endLaunchers, openContainerizer } from './node/containerizer.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
@@ -76,6 +77,8 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     );
     await containerizer.close();
     if (options.containerizer === undefined) await endLaunchers(paths);
+    // Mounts first: what is on them is not ours to walk through.
+    await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));
     await rm(paths.runtimeDir, { recursive: true, force: true });
     return { ended };
   } finally {

@@ -1,5 +1,6 @@
 /** Making directories below one in which somebody else may rename and link as he likes, without ever working outside of it. */
-import { type FileHandle, lstat, mkdir, realpath } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { type FileHandle, lstat, mkdir, open, realpath } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { entryOf, openDirectory, openEntry } from '../../volumes/anchored.ts';
 
@@ -11,14 +12,23 @@ export class LeadsOutside extends Error {
 /** As the kernel bounds them. */
 const mostLinks = 40;
 
+export interface EnsureOptions {
+  /** Of what is made; default root. */
+  owner?: { uid: number; gid: number };
+  /** Of the last directory, when it is made now. Default 0755. */
+  mode?: number;
+  /** The last part is made as an empty file instead of a directory. */
+  file?: boolean;
+}
+
 /**
  * Makes what is missing of `root/below` (the root exists, and is a real path) and resolves to its real path. Links are followed as long as they stay below the
- * root. What is made belongs to `owner`. The last part may be an existing file.
+ * root. The last part may be an existing file.
  */
-export async function ensureBelow(root: string, below: string, owner?: { uid: number; gid: number }): Promise<string> {
+export async function ensureBelow(root: string, below: string, options: EnsureOptions = {}): Promise<string> {
   let parts = partsOf(below);
   for (let links = 0; links < mostLinks; links++) {
-    const link = await walk(root, parts, owner);
+    const link = await walk(root, parts, options);
     if (link === undefined) return join(root, ...parts);
     // From the start again, along the real path: whatever was swapped meanwhile is met as a link once more.
     const real = await realpath(join(root, ...parts.slice(0, link + 1))).catch(() => undefined);
@@ -30,15 +40,16 @@ export async function ensureBelow(root: string, below: string, owner?: { uid: nu
 }
 
 /** The index of the part that is a symbolic link; undefined when there is none and everything exists. */
-async function walk(
-  root: string,
-  parts: string[],
-  owner: { uid: number; gid: number } | undefined,
-): Promise<number | undefined> {
+async function walk(root: string, parts: string[], { owner, mode, file }: EnsureOptions): Promise<number | undefined> {
   let directory = await openDirectory(root);
   try {
     for (const [index, name] of parts.entries()) {
       const place = entryOf(directory, name);
+      const isLast = index === parts.length - 1;
+      if (isLast && file) {
+        await makeFile(place, owner);
+        return (await lstat(place)).isSymbolicLink() ? index : undefined;
+      }
       const isNew = await mkdir(place, { mode: 0o755 }).then(
         () => true,
         (error: NodeJS.ErrnoException) => {
@@ -52,16 +63,33 @@ async function walk(
       } catch (error) {
         if (!['ELOOP', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
         if ((await lstat(place)).isSymbolicLink()) return index;
-        if (index === parts.length - 1) return undefined;
+        if (isLast) return undefined;
         throw error;
       }
       await directory.close();
       directory = next;
       if (isNew && owner !== undefined) await directory.chown(owner.uid, owner.gid);
+      // After the change of owner, and whatever the umask is.
+      if (isNew && isLast && mode !== undefined) await directory.chmod(mode);
     }
     return undefined;
   } finally {
     await directory.close();
+  }
+}
+
+/** An existing one, of whatever kind, is left as it is. */
+async function makeFile(place: string, owner: EnsureOptions['owner']): Promise<void> {
+  try {
+    const made = await open(
+      place,
+      constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW,
+      0o644,
+    );
+    if (owner !== undefined) await made.chown(owner.uid, owner.gid);
+    await made.close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type { Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import type { MemoryVolumes } from '../memory-volumes/memory-volumes.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { AgentIdentity } from './document.ts';
 import type { Readiness } from './plan.ts';
@@ -19,6 +20,8 @@ export interface TaskContext {
   records: CheckpointDirectory<TaskRecord>;
   sandboxRoot: string;
   volumes: TaskVolumes;
+  /** tmpfs, secret and configMap volumes. */
+  memoryVolumes: MemoryVolumes;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */

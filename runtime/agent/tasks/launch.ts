@@ -8,7 +8,6 @@ import { volumeNames } from '../node/volumes.ts';
 import type { TaskContext } from './context.ts';
 import { resolveEnvironment } from './env-sources.ts';
 import { buildEnvironment } from './environment.ts';
-import { resolveMounts } from './mounts.ts';
 import { signalNumber } from './outcome.ts';
 import { type ContainerRecord, containerIdOf, type TaskRecord } from './record.ts';
 import { createMemberSandbox, createSandbox, sandboxPath } from './sandbox.ts';
@@ -16,6 +15,7 @@ import type { SharedParts } from './shared.ts';
 import { documentContainer, waitsFor } from './start-order.ts';
 import type { HistoryEntry } from './status.ts';
 import { intend, step } from './steps.ts';
+import { type ProjectedObjects, readProjectedObjects, resolveTaskMounts } from './task-mounts.ts';
 import { type ResolvedUser, resolveUser } from './user.ts';
 
 const DEFAULT_CPUS = 0.1;
@@ -27,9 +27,11 @@ const SIGTERM = 15;
 export interface LaunchInputs {
   user: ResolvedUser;
   resolvedEnvironment: Record<string, string>;
+  /** Secrets and ConfigMaps of volumes. */
+  objects: ProjectedObjects;
 }
 
-/** Rejects with UserUnknown or EnvironmentSourceMissing (the container failed), or with a client error (worth a retry). */
+/** Rejects with UserUnknown, EnvironmentSourceMissing or VolumeSourceMissing (the container failed), or with a client error (worth a retry). */
 export async function readLaunchInputs(
   context: TaskContext,
   task: Task,
@@ -38,7 +40,9 @@ export async function readLaunchInputs(
   const { switchUser, defaultUser } = context.policy();
   const userText = switchUser ? (container.user ?? task.spec.user ?? defaultUser) : String(userInfo().uid);
   const user = resolveUser(userText);
-  return { user, resolvedEnvironment: await resolveEnvironment(context.client, task, container) };
+  const resolvedEnvironment = await resolveEnvironment(context.client, task, container);
+  const objects = await readProjectedObjects(context.client, task, container);
+  return { user, resolvedEnvironment, objects };
 }
 
 /**
@@ -143,11 +147,12 @@ export async function prepareLaunch(
   const sandbox = isGroup
     ? await createMemberSandbox(context.sandboxRoot, key, container.name, user)
     : await createSandbox(context.sandboxRoot, key, user);
-  const mounts = await resolveMounts(task, declared, {
+  const mounts = await resolveTaskMounts(context, task, declared, {
+    groupId,
     sandbox,
-    owner: user,
-    volumePath: (volume) => context.volumes.prepare(namespace, volume, user),
-    allowedHostPaths: context.policy().allowedHostPaths,
+    taskSandbox: record.sandbox,
+    user,
+    objects: inputs.objects,
   });
   const home = homeOf(user, sandbox);
   const { agent } = context;

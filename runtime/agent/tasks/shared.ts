@@ -36,9 +36,10 @@ export async function prepareShared(runner: TaskRunner): Promise<void> {
 
 /** After all containers are gone. The record is then Cleaned, in memory: after a crash it is done again, which is cheaper than an fsync. */
 export async function removeShared(runner: TaskRunner): Promise<void> {
-  const { containerizer } = runner.context;
+  const { containerizer, memoryVolumes } = runner.context;
   const { isGroup, groupId } = runner.requireRecord();
   if (isGroup) await containerizer.destroyGroup?.(groupId);
+  if (groupId !== '') await memoryVolumes.remove(groupId);
   runner.sharedParts = undefined;
   runner.changeInMemory((record) => ({ ...record, phase: 'Cleaned' }));
 }

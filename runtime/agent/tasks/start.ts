@@ -1,4 +1,5 @@
 /** Starts the next run of a container: everything from its inputs to its running command. Idempotent up to the launch itself. */
+import { VolumeSourceMissing } from '../memory-volumes/projected-files.ts';
 import { EnvironmentSourceMissing } from './env-sources.ts';
 import { prepareLaunch, readLaunchInputs } from './launch.ts';
 import type { ContainerRecord, TaskRecord } from './record.ts';
@@ -57,7 +58,8 @@ async function launch(
   if (task === undefined || declared === undefined) throw new Error('the document of its launch is not known any more');
   const inputs = await readLaunchInputs(context, task, declared).catch((error: unknown) => {
     // An API server that is away costs a retry and nothing else.
-    const isFinal = error instanceof EnvironmentSourceMissing || error instanceof UserUnknown;
+    const isFinal =
+      error instanceof EnvironmentSourceMissing || error instanceof VolumeSourceMissing || error instanceof UserUnknown;
     throw isFinal ? error : new Retry(error);
   });
   await context.slots.use(async () => {

@@ -1,6 +1,7 @@
 /** What of a Task this agent does not do. A declared field that is not honoured is refused by name, never ignored. Pure. */
 import { normalize } from 'node:path';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
+import { propagationOf } from './mounts.ts';
 import { signalNumber } from './outcome.ts';
 
 /** What the operator of this machine allows: Agent.spec.isolation. */
@@ -27,14 +28,6 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
   const containers = spec.containers ?? [];
   refuse(containers.length === 0, 'spec.containers', 'needs one container');
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
-    const isParent = volume.sandboxPath?.type === 'Parent';
-    refuse(
-      isParent,
-      `spec.volumes[${index}].sandboxPath.type`,
-      '"Parent" needs a task group, which is not implemented yet',
-    );
-  }
-  for (const [index, volume] of (spec.volumes ?? []).entries()) {
     const path = volume.hostPath?.path;
     const forbidden = path !== undefined && !policy.allowedHostPaths.some((allowed) => isBelow(path, allowed));
     refuse(
@@ -59,10 +52,20 @@ function containerProblems(container: TaskContainer, path: string, task: Task): 
   if (container.stopSignal !== undefined && signalNumber(container.stopSignal) === undefined) {
     problems.push(`${path}.stopSignal: "${container.stopSignal}" is no signal`);
   }
-  const names = new Set((task.spec.volumes ?? []).map((volume) => volume.name));
+  const volumes = new Map((task.spec.volumes ?? []).map((volume) => [volume.name, volume]));
   for (const [index, mount] of (container.volumeMounts ?? []).entries()) {
-    if (!names.has(mount.name))
+    const volume = volumes.get(mount.name);
+    if (volume === undefined) {
       problems.push(`${path}.volumeMounts[${index}].name: spec.volumes has no "${mount.name}"`);
+      continue;
+    }
+    if (propagationOf(volume, mount) === 'Bidirectional' && !(volume.hostPath && container.security?.privileged)) {
+      problems.push(
+        `${path}.volumeMounts[${index}].propagation: "Bidirectional" needs a hostPath volume and security.privileged`,
+      );
+    }
+    if (volume.image !== undefined && mount.subPath !== undefined)
+      problems.push(`${path}.volumeMounts[${index}].subPath: an image volume is mounted as a whole`);
     if (mount.mountPath.split('/').includes('..'))
       problems.push(`${path}.volumeMounts[${index}].mountPath: must not contain ".."`);
     if (mount.subPath !== undefined && (mount.subPath.startsWith('/') || mount.subPath.split('/').includes('..'))) {

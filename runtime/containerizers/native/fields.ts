@@ -51,9 +51,9 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.volumes[].hostPath.type': 'agent',
   'spec.volumes[].hostPath.propagation': unless(['None'], 'is not implemented yet'),
   'spec.volumes[].sandboxPath': 'agent',
-  'spec.volumes[].tmpfs': notYet,
-  'spec.volumes[].secret': notYet,
-  'spec.volumes[].configMap': notYet,
+  'spec.volumes[].tmpfs': 'agent',
+  'spec.volumes[].secret': 'agent',
+  'spec.volumes[].configMap': 'agent',
   'spec.volumes[].image': () => 'container images are not implemented yet',
   'spec.volumes[].csi': notYet,
 

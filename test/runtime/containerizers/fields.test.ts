@@ -98,9 +98,9 @@ describe('unsupportedFields', () => {
       'spec.containers[0].security.privileged: true is not implemented yet',
     ],
     [
-      'a secret volume',
-      task({ volumes: [{ name: 'a' }, { name: 's', secret: { secretName: 'x' } }] }),
-      'spec.volumes[1].secret: is not implemented yet',
+      'a CSI volume',
+      task({ volumes: [{ name: 'a' }, { name: 's', csi: { driver: 'd', volumeHandle: 'h' } }] }),
+      'spec.volumes[1].csi: is not implemented yet',
     ],
     ['a disk limit', container({ resources: { limits: { disk: '1Gi' } } }), 'disk limits are not implemented yet'],
     ['no command', task({ containers: [{ name: 'main' }] }), 'spec.containers[0]: needs command or shell'],

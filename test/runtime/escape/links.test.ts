@@ -173,7 +173,7 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
     };
     const swapping = swap();
     for (let round = 0; round < 300; round++) {
-      await ensureBelow(directory, 'sub/a/b', nobody).catch((error: Error) => {
+      await ensureBelow(directory, 'sub/a/b', { owner: nobody }).catch((error: Error) => {
         if (error.constructor !== LeadsOutside && !('code' in error)) throw error;
       });
     }
@@ -185,10 +185,10 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
   test('follows links that stay in the volume', async () => {
     mkdirSync(join(directory, 'releases/5'), { recursive: true });
     symlinkSync('releases/5', join(directory, 'current'));
-    expect(await ensureBelow(directory, 'current/data', nobody)).toBe(join(directory, 'releases/5/data'));
+    expect(await ensureBelow(directory, 'current/data', { owner: nobody })).toBe(join(directory, 'releases/5/data'));
     expect(statSync(join(directory, 'releases/5/data')).uid).toBe(nobody.uid);
     symlinkSync('loop', join(directory, 'loop'));
-    await expect(ensureBelow(directory, 'loop/x', nobody)).rejects.toThrow(LeadsOutside);
+    await expect(ensureBelow(directory, 'loop/x', { owner: nobody })).rejects.toThrow(LeadsOutside);
   });
 
   test('removes a sandbox without its links’ targets, however deep it is', async () => {

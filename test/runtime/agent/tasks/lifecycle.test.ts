@@ -146,9 +146,11 @@ suite('an agent with real containers', () => {
     const { status, metadata } = await platform.untilState('deleted', 'Running');
     await platform.client.delete(Task, { namespace: NAMESPACE, name: 'deleted' });
     await platform.untilDeleted('deleted');
-    for (let tries = 0; existsSync(status!.sandboxPath!) && tries < 100; tries += 1) await sleep(20);
+    const record = join(platform.dataDir, `agent/meta/tasks/${metadata.uid}.json`);
+    for (let tries = 0; (existsSync(status!.sandboxPath!) || existsSync(record)) && tries < 500; tries += 1)
+      await sleep(20);
     expect(existsSync(status!.sandboxPath!)).toBe(false);
-    expect(existsSync(join(platform.dataDir, `agent/meta/tasks/${metadata.uid}.json`))).toBe(false);
+    expect(existsSync(record)).toBe(false);
   });
 
   test('a task that is deleted before it can start is never started', async () => {

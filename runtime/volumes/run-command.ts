@@ -1,0 +1,47 @@
+/** Runs a system tool (mount, losetup, mkfs.ext4 ...) for the agent. */
+import { execFile } from 'node:child_process';
+
+/** A tool failed. The message names it and repeats the first line that it said. */
+export class CommandFailed extends Error {
+  override name = 'CommandFailed';
+  /** The program does not exist on this machine. */
+  readonly missing: boolean;
+  readonly exitCode: number | undefined;
+  constructor(message: string, { missing = false, exitCode }: { missing?: boolean; exitCode?: number } = {}) {
+    super(message);
+    this.missing = missing;
+    this.exitCode = exitCode;
+  }
+}
+
+const timeoutMs = 60_000;
+const mostOutputBytes = 16 * 2 ** 20;
+
+/** Resolves to what it wrote on its standard output. The arguments are not interpreted by any shell. */
+export function runCommand(program: string, args: string[], options: { timeoutMs?: number } = {}): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      program,
+      args,
+      {
+        // An agent started by a service manager may lack the directories of the administrator's tools.
+        env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
+        timeout: options.timeoutMs ?? timeoutMs,
+        maxBuffer: mostOutputBytes,
+        killSignal: 'SIGKILL',
+      },
+      (error, stdout, stderr) => {
+        if (error === null) return resolve(stdout);
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+          return reject(new CommandFailed(`${program} is not installed on this machine`, { missing: true }));
+        const said = stderr.trim().split('\n')[0] || error.message;
+        const exitCode = typeof error.code === 'number' ? error.code : undefined;
+        reject(
+          new CommandFailed(`${program}: ${said.replace(`${program}: `, '')}`, {
+            ...(exitCode !== undefined && { exitCode }),
+          }),
+        );
+      },
+    );
+  });
+}
