@@ -64,7 +64,7 @@ export function toOci(request: LaunchRequest, context: TranslationContext): Tran
   const config: OciConfig = {
     ociVersion: '1.0.2',
     process: newProcess(request),
-    root: { path: context.rootMountPoint, readonly: true },
+    root: { path: context.rootMountPoint, readonly: request.operations.some(sealsRoot) },
     mounts: [],
     linux: {
       namespaces: namespacesOf(request),
@@ -136,6 +136,8 @@ export function translateProcess(operation: Operation, process: OciProcess): boo
 function translate(operation: Operation, config: OciConfig): boolean {
   if (translateProcess(operation, config.process)) return true;
   switch (operation.op) {
+    case 'joinNamespace':
+      return joinNamespace(operation, config);
     case 'joinCgroup':
     case 'pivotRoot':
     case 'loopbackUp':
@@ -169,6 +171,7 @@ function translate(operation: Operation, config: OciConfig): boolean {
     case 'createFile':
       return isBelowKernelPath(operation.path);
     case 'enterRoot':
+    case 'overlay':
       return false;
     default:
       throw new IsolationRefused(`containerizer oci: cannot hand "${(operation as Operation).op}" to the runtime`);
@@ -188,6 +191,18 @@ function isBelowKernelPath(path: string): boolean {
   return kernelDirectories.some((directory) => path.startsWith(`${directory}/`));
 }
 
+function sealsRoot(operation: Operation): boolean {
+  return operation.op === 'setMountAttributes' && operation.target === '/' && operation.set.includes('ro');
+}
+
+const ociNamespaces = { pid: 'pid', ipc: 'ipc', uts: 'uts', net: 'network' } as const;
+
+function joinNamespace({ path, kinds }: Extract<Operation, { op: 'joinNamespace' }>, { linux }: OciConfig): true {
+  if (path === undefined) throw new IsolationRefused('containerizer oci: cannot share the namespaces of a process');
+  for (const kind of kinds) linux.namespaces.push({ type: ociNamespaces[kind], path });
+  return true;
+}
+
 /** The node, and the right to use it. */
 function addDevice(
   { path, type, major, minor, mode }: Extract<Operation, { op: 'mknod' }>,
@@ -203,7 +218,12 @@ function toMount({ source, target, fstype, flags, data }: Extract<Operation, { o
     destination: target,
     type: fstype ?? 'bind',
     source,
-    options: [...flags, ...(isBind ? ['rprivate'] : []), ...(data ? data.split(',') : [])],
+    // Ids are those of the host here.
+    options: [
+      ...flags.filter((flag) => flag !== 'idmap'),
+      ...(isBind ? ['rprivate'] : []),
+      ...(data ? data.split(',') : []),
+    ],
   };
 }
 

@@ -57,6 +57,8 @@ export async function createOciContainerizer({
   return {
     ...containerizer,
     runtime,
+    // Ids are those of the host: a namespace that the agent gives where it can is not used.
+    launch: ({ userNamespace: _, ...spec }, signal) => containerizer.launch(spec, signal),
     describe: async () => [describeOci(runtime)],
     async close() {
       await containerizer.close();
