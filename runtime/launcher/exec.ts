@@ -1,11 +1,14 @@
-/** Runs one more command in a living container: the launcher's `exec` role as a child of this process, with its streams. */
+/**
+ * Runs one more command in a living container, or a helper in namespaces of its own: the launcher's `exec` role as a child of this process,
+ * with its streams.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import type { ExecSession } from '../containerizers/containerizer.ts';
-import { encodeExec } from './encode.ts';
+import { encodeExec, encodeLaunch } from './encode.ts';
 import { LaunchFailed } from './errors.ts';
-import type { ExecLaunchRequest } from './operations.ts';
+import type { ExecLaunchRequest, LaunchRequest, LogSink, Operation } from './operations.ts';
 
 interface StatusLine {
   pid?: number;
@@ -15,12 +18,26 @@ interface StatusLine {
 }
 
 /** Resolves with the command running; rejects with LaunchFailed. `stdin: false` gives the command an empty input. */
-export async function startExec(
+export function startExec(binary: string, request: ExecLaunchRequest, { stdin = true } = {}): Promise<ExecSession> {
+  return startSession(binary, request, encodeExec(request), { stdin, tty: request.tty !== undefined });
+}
+
+/** A command that lives no longer than this process, in namespaces of its own. */
+export type ConfinedRequest = Pick<LaunchRequest, 'containerId' | 'namespaces' | 'operations' | 'argv' | 'env'>;
+
+/** As startExec. Nobody supervises it, and nothing is left of it: neither logs nor an exit record. */
+export function runConfined(binary: string, request: ConfinedRequest, { stdin = true } = {}): Promise<ExecSession> {
+  const none: LogSink = { path: '/dev/null', maxBytes: 0, maxFiles: 0, uid: 0, gid: 0 };
+  const frame = encodeLaunch({ ...request, stdin, stdout: none, stderr: none, exitRecord: '/dev/null' }, 0);
+  return startSession(binary, request, frame, { stdin, tty: false });
+}
+
+async function startSession(
   binary: string,
-  request: ExecLaunchRequest,
-  { stdin = true } = {},
+  { operations }: Pick<LaunchRequest, 'operations'>,
+  frame: Buffer,
+  { stdin, tty }: { stdin: boolean; tty: boolean },
 ): Promise<ExecSession> {
-  const frame = encodeExec(request);
   // No environment and no other descriptor: nothing of this process gets near the container.
   const child = spawn(binary, ['exec'], {
     stdio: [stdin ? 'pipe' : 'ignore', 'pipe', 'pipe', 'pipe', 'pipe', 'pipe'],
@@ -30,13 +47,13 @@ export async function startExec(
   const [control, status, input] = [3, 4, 5].map((fd) => child.stdio[fd]) as [Writable, Readable, Writable];
   for (const stream of [control, input, child.stdin]) stream?.on('error', () => {}); // the end is told by the status
   input.end(frame);
-  const { started, exit } = followStatus(child, status, request);
+  const { started, exit } = followStatus(child, status, operations);
   exit.catch(() => {});
   await started;
   return {
     ...(child.stdin && { stdin: child.stdin }),
     stdout: child.stdout as Readable,
-    ...(request.tty ? {} : { stderr: child.stderr as Readable }),
+    ...(tty ? {} : { stderr: child.stderr as Readable }),
     resize: ({ columns, rows }) => void control.write(`resize ${columns} ${rows}\n`),
     signal: (signal) => void control.write(`signal ${signal}\n`),
     exit,
@@ -46,7 +63,7 @@ export async function startExec(
 function followStatus(
   child: ChildProcess,
   status: Readable,
-  request: ExecLaunchRequest,
+  operations: Operation[],
 ): { started: Promise<void>; exit: ExecSession['exit'] } {
   const started = Promise.withResolvers<void>();
   const exit = Promise.withResolvers<{ exitCode?: number; signal?: number }>();
@@ -54,7 +71,7 @@ function followStatus(
   createInterface({ input: status }).on('line', (text) => {
     const line = JSON.parse(text) as StatusLine;
     if (line.pid !== undefined) started.resolve();
-    else if (line.failed) started.reject(failure(line.failed, request));
+    else if (line.failed) started.reject(failure(line.failed, operations));
     else ended = line;
   });
   const broken = (message: string): void => {
@@ -69,8 +86,8 @@ function followStatus(
 
 function failure(
   { op, errno, step, message }: NonNullable<StatusLine['failed']>,
-  request: ExecLaunchRequest,
+  operations: Operation[],
 ): LaunchFailed {
-  const name = request.operations[op]?.op;
+  const name = operations[op]?.op;
   return new LaunchFailed({ ...(op >= 0 && { opIndex: op }), ...(name && { op: name }), step, errno, message });
 }

@@ -1,6 +1,6 @@
 /*
- * How a command gets to run: the last steps of a container's first process, the tiny init, and the `exec` role, which starts one more
- * command in a living container and carries its input and output. Exec's descriptors: 0-2 the streams, 3 control lines in
+ * How a command gets to run: the last steps of a container's first process, and the `exec` role, which starts one more command in a living
+ * container (from a LAUNCH frame: in namespaces of its own) and carries its input and output. Descriptors: 0-2 the streams, 3 control lines in
  * ("resize COLUMNS ROWS", "signal N"; its end ends the command), 4 status lines out (JSON), 5 the request frame.
  */
 #include "launcher.h"
@@ -355,15 +355,16 @@ static int open_pipes(struct session *session, int stdio[3], struct failure *fai
 static int start_command(struct session *session, struct failure *failure) {
 	enum { MAX_JOINS = 64 };
 	int join_fds[MAX_JOINS], report[2], into = -1;
-	struct child child = {.request = &session->request, .status_fd = -1, .terminal_fd = -1, .join_fds = join_fds, .user_fd = -1, .prepared_oom = true};
-	if (open_host_side(session, join_fds, MAX_JOINS, &into, failure) < 0) return -1;
+	bool enters = session->request.type == FRAME_EXEC, terminal = session->request.flags & WITH_TTY;
+	struct child child = {.request = &session->request, .status_fd = -1, .terminal_fd = -1, .join_fds = enters ? join_fds : NULL, .user_fd = -1, .target_fd = -1, .prepared_oom = enters, .controlling_terminal = terminal};
+	if (!enters && session->request.flags & ~(uint32_t)(NS_ALL | WITH_STDIN)) return fail(failure, "decode", "only namespaces and input can be asked for here");
+	if (enters && open_host_side(session, join_fds, MAX_JOINS, &into, failure) < 0) return -1;
 	child.parent_fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
-	child.controlling_terminal = session->request.flags & WITH_TTY;
 	if (pipe2(report, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
 	child.report_fd = report[1];
-	if (enter_namespaces(session, &child.target_fd, failure) < 0) return -1;
-	if (child.controlling_terminal ? start_terminal(session, child.stdio, failure) : open_pipes(session, child.stdio, failure)) return -1;
-	session->pid = spawn(&(struct spawn){.cgroup_fd = into, .main = container_main, .argument = &child});
+	if (enters && enter_namespaces(session, &child.target_fd, failure) < 0) return -1;
+	if (terminal ? start_terminal(session, child.stdio, failure) : open_pipes(session, child.stdio, failure)) return -1;
+	session->pid = spawn(&(struct spawn){.flags = enters ? 0 : namespace_flags(session->request.flags), .cgroup_fd = into, .main = container_main, .argument = &child});
 	if (session->pid < 0) return fail(failure, "clone", "cannot start a process in the container");
 	session->pidfd = (int)syscall(SYS_pidfd_open, session->pid, 0);
 	close(report[1]);

@@ -53,7 +53,7 @@ enum frame_type {
 	FRAME_OK = 64, FRAME_FAILED, FRAME_EXIT = 80, FRAME_GONE
 };
 enum request_flags {
-	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, WITH_INIT = 64, WITH_TTY = 128,
+	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, NS_ALL = 63, WITH_INIT = 64, WITH_TTY = 128,
 	WITH_STDIN = 256, NS_USER = 512, WITH_PAUSE = 1024, ALL_FLAGS = 2047
 };
 /* Must match operations in encode.ts; the fields of each are in decode.c. */
@@ -254,6 +254,7 @@ struct report { /* supervisor -> serve, below PIPE_BUF so that it is atomic */
 	struct failure failure; /* failed: how; exited: message is the record */
 };
 _Noreturn void supervise(struct request *request, void *frame, size_t frame_size, int report_fd, int runtime_fd);
+uint64_t namespace_flags(uint32_t flags); /* of a request's namespaces */
 bool read_exit_record(const char *path, char record[MAX_RECORD + 1]);
 void replace_exit_record(const char *path, const char *record);
 void drop_exit_record(const char *path);

@@ -117,7 +117,7 @@ static int tell(const struct report *report) {
 	return write_all(self.report, report, sizeof *report);
 }
 
-static uint64_t clone_flags(uint32_t flags) {
+uint64_t namespace_flags(uint32_t flags) {
 	static const struct {
 		uint32_t flag;
 		uint64_t clone;
@@ -186,7 +186,7 @@ static int start(const struct request *request, struct failure *failure) {
 	child.report_fd = report[1];
 	child.status_fd = status[1];
 	self.status = status[0];
-	self.target.pid = spawn(&(struct spawn){.flags = clone_flags(request->flags), .cgroup_fd = into, .main = container_main, .argument = &child, .share_memory = !with_init && !(request->flags & WITH_PAUSE)});
+	self.target.pid = spawn(&(struct spawn){.flags = namespace_flags(request->flags), .cgroup_fd = into, .main = container_main, .argument = &child, .share_memory = !with_init && !(request->flags & WITH_PAUSE)});
 	if (self.target.pid < 0) return fail(failure, "clone", "cannot make the container's namespaces");
 	hold_mounts();
 	self.target.start = process_start(self.target.pid, true);
