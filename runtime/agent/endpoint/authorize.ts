@@ -6,7 +6,7 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 export interface AccessAttributes {
   verb: 'get' | 'create';
   resource: 'tasks' | 'agents';
-  subresource: 'log' | 'exec' | 'stats';
+  subresource: 'log' | 'exec' | 'attach' | 'portforward' | 'sandbox' | 'stats';
   namespace?: string;
   name: string;
 }

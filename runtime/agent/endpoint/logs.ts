@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { readLog } from '../../logs/read.ts';
-import type { EndpointTask } from './tasks-source.ts';
 
 /** The query is not what it should be. */
 export class BadQuery extends Error {
@@ -33,7 +32,7 @@ export function parseLogQuery(query: URLSearchParams): LogQuery {
 
 /** Ends when the log ends or the client goes. A slow client slows the reading, not the task. */
 export async function sendLog(
-  task: EndpointTask & { sandbox: string },
+  container: { sandbox: string; ended: Promise<void> },
   query: LogQuery,
   response: ServerResponse,
 ): Promise<void> {
@@ -42,11 +41,11 @@ export async function sendLog(
   response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' });
   // A follower of a silent task wants to know that it is connected.
   response.flushHeaders();
-  const log = readLog(task.sandbox, query.file, {
+  const log = readLog(container.sandbox, query.file, {
     follow: query.follow,
     tailLines: query.tailLines,
     ...(query.sinceSeconds !== undefined && { sinceMs: Date.now() - query.sinceSeconds * 1000 }),
-    ended: task.ended,
+    ended: container.ended,
     signal: gone.signal,
   });
   for await (const chunk of log) {

@@ -7,7 +7,15 @@ export type Route =
   | { kind: 'tasks' }
   | { kind: 'stats'; task?: TaskName }
   | { kind: 'logs'; task: TaskName }
-  | { kind: 'exec'; task: TaskName };
+  | { kind: 'exec' | 'attach' | 'portforward'; task: TaskName }
+  | { kind: 'sandbox'; action: 'browse' | 'read' | 'download'; task: TaskName };
+
+/** Needs a WebSocket. */
+export type SessionRoute = Route & { kind: 'exec' | 'attach' | 'portforward' };
+
+export function isSession(route: Route): route is SessionRoute {
+  return route.kind === 'exec' || route.kind === 'attach' || route.kind === 'portforward';
+}
 
 export interface TaskName {
   namespace: string;
@@ -16,7 +24,9 @@ export interface TaskName {
 
 /** undefined for an unknown path. */
 export function matchRoute(path: string): Route | undefined {
-  const [first, namespace, name, ...rest] = path.split('/').slice(1).map(safeDecode);
+  const [first, ...parts] = path.split('/').slice(1).map(safeDecode);
+  const action = first === 'sandbox' ? parts.shift() : undefined;
+  const [namespace, name, ...rest] = parts;
   if (rest.length > 0) return undefined;
   const task = namespace && name ? { namespace, name } : undefined;
   const alone = namespace === undefined;
@@ -32,7 +42,13 @@ export function matchRoute(path: string): Route | undefined {
     case 'logs':
       return task && { kind: 'logs', task };
     case 'exec':
-      return task && { kind: 'exec', task };
+    case 'attach':
+    case 'portforward':
+      return task && { kind: first, task };
+    case 'sandbox':
+      return action === 'browse' || action === 'read' || action === 'download'
+        ? task && { kind: 'sandbox', action, task }
+        : undefined;
     default:
       return undefined;
   }
@@ -46,7 +62,11 @@ export function accessFor(route: Route, agentName: string): AccessAttributes | u
     case 'logs':
       return { verb: 'get', resource: 'tasks', subresource: 'log', ...route.task };
     case 'exec':
-      return { verb: 'create', resource: 'tasks', subresource: 'exec', ...route.task };
+    case 'attach':
+    case 'portforward':
+      return { verb: 'create', resource: 'tasks', subresource: route.kind, ...route.task };
+    case 'sandbox':
+      return { verb: 'get', resource: 'tasks', subresource: 'sandbox', ...route.task };
     case 'stats':
       if (route.task !== undefined) return { verb: 'get', resource: 'tasks', subresource: 'stats', ...route.task };
       return { verb: 'get', resource: 'agents', subresource: 'stats', name: agentName };

@@ -1,5 +1,5 @@
 /**
- * The agent's own small server: tasks, logs, statistics, exec, health, metrics. On a Unix socket that only root can open, and, if wanted, on
+ * The agent's own small server: tasks, logs, sandboxes, statistics, sessions in containers, health, metrics. On a Unix socket that only root can open, and, if wanted, on
  * TCP with TLS where the API server decides who may do what.
  */
 import { chmod, rm } from 'node:fs/promises';
@@ -10,13 +10,23 @@ import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { WebSocketServer } from 'ws';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
+import { SandboxPathRefused } from '../sandbox/locate.ts';
 import type { Authorizer, Verdict } from './authorize.ts';
 import { endpointCertificate } from './certificate.ts';
-import { EXEC_PROTOCOLS, parseExecQuery, refuseExec, serveExec } from './exec.ts';
+import { CHANNEL_PROTOCOLS } from './channels.ts';
 import { BadQuery, parseLogQuery, sendLog } from './logs.ts';
-import { accessFor, matchRoute, type Route } from './routes.ts';
+import { accessFor, isSession, matchRoute, type Route, type TaskName } from './routes.ts';
+import { sendSandbox } from './sandbox.ts';
+import { prepareSession } from './sessions.ts';
 import { readStatistics } from './statistics.ts';
-import { shownTask, type TasksSource } from './tasks-source.ts';
+import {
+  type EndpointContainer,
+  NotHere,
+  requestedContainer,
+  runningContainer,
+  shownTask,
+  type TasksSource,
+} from './tasks-source.ts';
 
 export interface EndpointOptions {
   agentName: string;
@@ -45,7 +55,7 @@ export async function startEndpoint(options: EndpointOptions): Promise<Endpoint>
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: 4 * 1024 * 1024,
-    handleProtocols: (offered) => EXEC_PROTOCOLS.find((name) => offered.has(name)) ?? false,
+    handleProtocols: (offered) => CHANNEL_PROTOCOLS.find((name) => offered.has(name)) ?? false,
   });
   const local = createHttpServer();
   attach(local, options, sockets, async () => ({ allowed: true }));
@@ -85,21 +95,31 @@ async function startRemote(options: EndpointOptions, sockets: WebSocketServer, t
 function attach(server: Server, options: EndpointOptions, sockets: WebSocketServer, authorize: Authorize): void {
   server.on('request', (request, response) => {
     handle(request, response, options, authorize).catch((error: unknown) => {
-      if (error instanceof BadQuery) return sendProblem(response, 400, error.message);
-      options.logger.error({ err: error, address: request.url }, 'a request to the agent failed');
-      if (response.headersSent) response.destroy();
-      else sendProblem(response, 500, 'the agent could not answer; its log says why');
+      const status = statusOf(error);
+      if (response.headersSent) return void response.destroy();
+      if (status !== 500) return sendProblem(response, status, (error as Error).message);
+      options.logger.error({ err: error, address: pathOf(request) }, 'a request to the agent failed');
+      sendProblem(response, 500, 'the agent could not answer; its log says why');
     });
   });
   server.on('upgrade', (request, socket, head) => {
+    // A client that goes while we look is no error of ours.
+    socket.on('error', () => {});
     upgrade(request, socket, head, options, sockets, authorize).catch((error: unknown) => {
-      refuseUpgrade(
-        socket,
-        error instanceof BadQuery ? 400 : 500,
-        error instanceof Error ? error.message : String(error),
-      );
+      refuseUpgrade(socket, statusOf(error), error instanceof Error ? error.message : String(error));
     });
   });
+}
+
+function statusOf(error: unknown): number {
+  if (error instanceof BadQuery) return 400;
+  if (error instanceof NotHere) return 404;
+  return error instanceof SandboxPathRefused ? error.status : 500;
+}
+
+/** Without the query: it may hold a command with a secret in it. */
+function pathOf(request: IncomingMessage): string {
+  return (request.url ?? '/').split('?')[0]!;
 }
 
 async function handle(
@@ -111,41 +131,53 @@ async function handle(
   const url = new URL(request.url ?? '/', 'http://agent');
   const route = matchRoute(url.pathname);
   if (route === undefined) return sendProblem(response, 404, `there is nothing at ${url.pathname}`);
-  if (route.kind === 'exec') return sendProblem(response, 426, 'exec needs a WebSocket');
+  if (isSession(route)) return sendProblem(response, 426, `${route.kind} needs a WebSocket`);
   if (request.method !== 'GET') return sendProblem(response, 405, 'only GET');
   const verdict = await authorize(request, route);
   if (!verdict.allowed) return sendProblem(response, verdict.status, verdict.message);
+  const { tasks, metrics } = options;
+  const container = url.searchParams.get('container');
   switch (route.kind) {
     case 'health':
       response.writeHead(200, { 'content-type': 'text/plain' }).end('ok');
       return;
     case 'metrics':
-      response.writeHead(200, { 'content-type': options.metrics.contentType }).end(await options.metrics.metrics());
+      response.writeHead(200, { 'content-type': metrics.contentType }).end(await metrics.metrics());
       return;
     case 'tasks':
-      return sendJson(response, { items: options.tasks.list().map(shownTask) });
+      return sendJson(response, { items: tasks.list().map(shownTask) });
     case 'stats':
-      return sendStatistics(response, options.tasks, route);
+      return sendStatistics(response, tasks, route, container);
     case 'logs': {
       const query = parseLogQuery(url.searchParams);
-      const task = options.tasks.find(route.task.namespace, route.task.name);
-      if (task?.sandbox === undefined) return sendProblem(response, 404, unknownTask(route.task, task !== undefined));
-      return sendLog({ ...task, sandbox: task.sandbox }, query, response);
+      const found = requestedContainer(tasks, route.task, container);
+      return sendLog({ ...found, sandbox: sandboxOf(found, route.task) }, query, response);
+    }
+    case 'sandbox': {
+      const sandbox = sandboxOf(requestedContainer(tasks, route.task, container), route.task);
+      return sendSandbox(route.action, sandbox, url.searchParams, response);
     }
   }
 }
 
+function sandboxOf({ sandbox }: EndpointContainer, { namespace, name }: TaskName): string {
+  if (sandbox === undefined) throw new NotHere(`task ${namespace}/${name} is not running`);
+  return sandbox;
+}
+
+/** Of one task: its (first) container, and all of them in `containers`. */
 async function sendStatistics(
   response: ServerResponse,
   tasks: TasksSource,
   route: Route & { kind: 'stats' },
+  container: string | null,
 ): Promise<void> {
   if (route.task === undefined) return sendJson(response, { items: await readStatistics(tasks, tasks.list()) });
-  const task = tasks.find(route.task.namespace, route.task.name);
-  if (!task?.isRunning) return sendProblem(response, 404, unknownTask(route.task, task !== undefined));
-  const [statistics] = await readStatistics(tasks, [task]);
-  if (statistics === undefined) return sendProblem(response, 404, unknownTask(route.task, true));
-  return sendJson(response, statistics);
+  const { containerId } = runningContainer(tasks, route.task, container);
+  const containers = await readStatistics(tasks, [tasks.find(route.task.namespace, route.task.name)!]);
+  const found = containers.find((each) => each.containerId === containerId);
+  if (found === undefined) throw new NotHere(`task ${route.task.namespace}/${route.task.name} is not running`);
+  return sendJson(response, container === null ? { ...found, containers } : found);
 }
 
 async function upgrade(
@@ -158,26 +190,15 @@ async function upgrade(
 ): Promise<void> {
   const url = new URL(request.url ?? '/', 'http://agent');
   const route = matchRoute(url.pathname);
-  if (route?.kind !== 'exec') return refuseUpgrade(socket, 404, `no WebSocket at ${url.pathname}`);
+  if (route === undefined || !isSession(route)) throw new NotHere(`no WebSocket at ${url.pathname}`);
   const verdict = await authorize(request, route);
   if (!verdict.allowed) return refuseUpgrade(socket, verdict.status, verdict.message);
-  const query = parseExecQuery(url.searchParams);
-  const task = options.tasks.find(route.task.namespace, route.task.name);
-  if (!task?.isRunning || task.containerId === undefined)
-    return refuseUpgrade(socket, 404, unknownTask(route.task, task !== undefined));
-  const { containerId } = task;
+  const begin = prepareSession(options.tasks, route, url.searchParams);
   sockets.handleUpgrade(request, socket, head, (client) => {
     // What the client sends before the session is there must wait for it.
     client.pause();
-    options.tasks.exec({ containerId, ...query }).then(
-      (session) => serveExec(client, session),
-      (error: unknown) => refuseExec(client, error),
-    );
+    begin(client);
   });
-}
-
-function unknownTask({ namespace, name }: { namespace: string; name: string }, isKnown: boolean): string {
-  return isKnown ? `task ${namespace}/${name} is not running` : `task ${namespace}/${name} is not on this agent`;
 }
 
 function refuseUpgrade(socket: Duplex, status: number, message: string): void {

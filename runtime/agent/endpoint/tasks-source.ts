@@ -1,5 +1,11 @@
 /** What the endpoint may know and do of tasks; the agent provides it. */
-import type { ExecRequest, ExecSession, ResourceStatistics } from '../../containerizers/containerizer.ts';
+import type { Duplex } from 'node:stream';
+import type {
+  AttachRequest,
+  ExecRequest,
+  ExecSession,
+  ResourceStatistics,
+} from '../../containerizers/containerizer.ts';
 import type { TaskReport } from '../tasks/status.ts';
 
 /** One container of a task: logs, exec, attach, cp and statistics address it as namespace/task/container. */
@@ -49,4 +55,40 @@ export interface TasksSource {
   find(namespace: string, name: string): EndpointTask | undefined;
   usage(containerId: string): Promise<ResourceStatistics>;
   exec(request: ExecRequest): Promise<ExecSession>;
+  /** Rejects with Unsupported when the containerizer cannot. */
+  attach(request: AttachRequest): Promise<ExecSession>;
+  dial(containerId: string, port: number): Promise<Duplex>;
+}
+
+/** The task or container is not here, or has nothing to show. */
+export class NotHere extends Error {
+  override name = 'NotHere';
+}
+
+/** The container that a request is about. Throws NotHere. */
+export function requestedContainer(
+  source: TasksSource,
+  { namespace, name }: { namespace: string; name: string },
+  container: string | null,
+): EndpointContainer {
+  const task = source.find(namespace, name);
+  if (task === undefined) throw new NotHere(`task ${namespace}/${name} is not on this agent`);
+  const found = containerOf(task, container ?? undefined);
+  if (found) return found;
+  if (container === null) throw new NotHere(`task ${namespace}/${name} is not running`);
+  const names = task.containers.map((each) => each.name).join(', ');
+  throw new NotHere(`task ${namespace}/${name} has no container "${container}"; it has ${names}`);
+}
+
+/** As above, with an id. Throws NotHere when it is not running. */
+export function runningContainer(
+  source: TasksSource,
+  task: { namespace: string; name: string },
+  container: string | null,
+): EndpointContainer & { containerId: string } {
+  const found = requestedContainer(source, task, container);
+  const { containerId, isRunning } = found;
+  if (isRunning && containerId !== undefined) return { ...found, containerId };
+  const what = container === null ? 'task' : `container "${container}" of task`;
+  throw new NotHere(`${what} ${task.namespace}/${task.name} is not running`);
 }

@@ -15,6 +15,14 @@ export function tasksSource(manager: TaskManager, containerizer: Containerizer):
     },
     usage: (containerId) => containerizer.usage(containerId),
     exec: (request) => containerizer.exec(request),
+    async attach(request) {
+      if (!containerizer.attach) throw new Error(`the ${containerizer.name} containerizer cannot attach to containers`);
+      return containerizer.attach(request);
+    },
+    async dial(containerId, port) {
+      if (!containerizer.dial) throw new Error(`the ${containerizer.name} containerizer cannot connect to ports`);
+      return containerizer.dial(containerId, port);
+    },
   };
 }
 

@@ -232,6 +232,14 @@ describe('routes', () => {
       namespace: 'ns',
       name: 't',
     });
+    for (const kind of ['attach', 'portforward'])
+      expect(access(`/${kind}/ns/t`)).toMatchObject({ verb: 'create', resource: 'tasks', subresource: kind });
+    for (const action of ['browse', 'read', 'download'])
+      expect(access(`/sandbox/${action}/ns/t`)).toMatchObject({
+        verb: 'get',
+        resource: 'tasks',
+        subresource: 'sandbox',
+      });
     expect(access('/tasks')).toEqual({ verb: 'get', resource: 'agents', subresource: 'stats', name: 'a1' });
     expect([matchRoute('/logs/ns'), matchRoute('/logs/ns/t/x'), matchRoute('/'), matchRoute('/tasks/x')]).toEqual([
       undefined,
