@@ -1172,8 +1172,8 @@ export interface TaskSpec {
   index?: number;
   /** Role that the resources are allocated to. Default "*", filled in by the API server. */
   role?: string;
-  /** Killed asks for the end of the task by its kill policy and is final. Default "Running", filled in by the API server. */
-  desiredState?: 'Running' | 'Killed';
+  /** Frozen stops every process of the task where it is, until Running resumes them; a task that was not started yet waits. Checks pause, maxCompletionTimeSeconds goes on. Killed asks for the end of the task by its kill policy and is final. Default "Running", filled in by the API server. */
+  desiredState?: 'Running' | 'Frozen' | 'Killed';
   /** Where the task runs. Written once by the scheduler. */
   binding?: TaskBinding;
   /** Identity of a task that a framework launched through the Mesos scheduler API. */
@@ -1370,7 +1370,7 @@ export interface TaskStatus {
   disk?: DiskUsage;
   /** Acknowledgement of updates by a framework of the Mesos scheduler API. */
   external?: ExternalTaskStatus;
-  /** Scheduled, Ready (running and healthy), Succeeded. */
+  /** Scheduled, Ready (every container runs, healthy and ready as far as it has checks), Succeeded; Healthy with health checks, Frozen, and SpecApplied when spec was changed after the launch. */
   conditions?: Condition[];
 }
 

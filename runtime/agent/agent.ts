@@ -76,7 +76,7 @@ export async function startAgent({
     const memoryVolumes = openMemoryVolumes({ client, runtimeDir: paths.runtimeDir, logger });
     opened.push(memoryVolumes.close);
     const context: TaskContext = {
-      agent,
+      agent: { ...agent, canFreeze: containerizer.freeze !== undefined },
       client,
       containerizer,
       records: await openRecords(paths, options, logger),

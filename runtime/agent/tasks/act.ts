@@ -133,6 +133,7 @@ async function forceKill(runner: TaskRunner, name: string): Promise<void> {
 async function freeze(runner: TaskRunner, name: string, frozen: boolean): Promise<void> {
   const record = runner.requireRecord();
   const container = record.containers.find((candidate) => candidate.name === name)!;
+  if (frozen) runner.checks.pause(name);
   await runner.context.containerizer.freeze?.(containerIdOf(record, container), frozen);
   await runner.change((current) => markFrozen(current, name, frozen), { durable: false });
 }

@@ -12,11 +12,17 @@ interface Wanted {
   message: string;
 }
 
+export interface ConditionFacts {
+  /** Paths of fields that were changed after the launch and are not applied. */
+  unapplied: string[];
+  canFreeze: boolean;
+}
+
 /** The last transition time is kept while the status stays. */
-export function conditionsOf(task: Task, record: TaskRecord, unapplied: string[], now: Date): Condition[] {
+export function conditionsOf(task: Task, record: TaskRecord, facts: ConditionFacts, now: Date): Condition[] {
   const existing = task.status?.conditions ?? [];
   const observedGeneration = task.metadata?.generation;
-  const wanted = wantedConditions(record, existing, unapplied);
+  const wanted = wantedConditions(task, record, facts);
   const ours = wanted.map((condition) => {
     const before = existing.find(({ type }) => type === condition.type);
     const lastTransitionTime = before?.status === condition.status ? before.lastTransitionTime : now.toISOString();
@@ -26,12 +32,16 @@ export function conditionsOf(task: Task, record: TaskRecord, unapplied: string[]
   return [...others, ...ours] as Condition[];
 }
 
-function wantedConditions(record: TaskRecord, existing: readonly Condition[], unapplied: string[]): Wanted[] {
+function wantedConditions(task: Task, record: TaskRecord, { unapplied, canFreeze }: ConditionFacts): Wanted[] {
   const { report } = record;
   const reason = report.reason ?? report.state;
   // Kubernetes before 1.21 takes an empty text in a merge patch for null, and refuses that.
   const message = report.message || `the task is ${report.state}`;
-  const optional = [healthyCondition(record), frozenCondition(record, existing), appliedCondition(record, unapplied)];
+  const optional = [
+    healthyCondition(record),
+    frozenCondition(task, record, canFreeze),
+    appliedCondition(record, unapplied),
+  ];
   return [
     { type: 'Ready', reason, message, ...readiness(record) },
     { type: 'Succeeded', status: succeededStatus(report.state), reason, message },
@@ -89,13 +99,31 @@ export function taskHealth(record: TaskRecord): boolean | undefined | 'None' {
   return results.includes(undefined) ? undefined : true;
 }
 
-/** Only once it was frozen. */
-function frozenCondition({ containers, report }: TaskRecord, existing: readonly Condition[]): Wanted | undefined {
-  const frozen = containers.some((container) => container.frozen);
-  if (frozen) return { type: 'Frozen', status: 'True', reason: 'Requested', message: 'its processes are stopped' };
-  if (!existing.some(({ type }) => type === 'Frozen')) return undefined;
-  const message = isTerminal(report.state) ? 'the task has ended' : 'its processes go on';
-  return { type: 'Frozen', status: 'False', reason: 'Resumed', message };
+/** Only once it was to be frozen. */
+function frozenCondition(
+  { spec, status }: Task,
+  { containers, report }: TaskRecord,
+  canFreeze: boolean,
+): Wanted | undefined {
+  const type = 'Frozen';
+  const isOver = isTerminal(report.state);
+  if (containers.some(({ frozen }) => frozen) && !isOver)
+    return { type, status: 'True', reason: 'Requested', message: 'its processes are stopped' };
+  if (spec.desiredState === 'Frozen' && !canFreeze && !isOver) {
+    return {
+      type,
+      status: 'False',
+      reason: 'NotSupported',
+      message: "the agent's containerizer cannot freeze containers",
+    };
+  }
+  if (!(status?.conditions ?? []).some((condition) => condition.type === type)) return undefined;
+  return {
+    type,
+    status: 'False',
+    reason: isOver ? 'Ended' : 'Resumed',
+    message: isOver ? 'the task has ended' : 'its processes go on',
+  };
 }
 
 /** Only once the document was changed after the launch. */

@@ -12,6 +12,8 @@ export interface AgentIdentity {
   name: string;
   agentId: string;
   bootId: string;
+  /** Whether its containerizer can freeze containers. */
+  canFreeze?: boolean;
 }
 
 /** What the agent knows of a task beside its document. */
@@ -33,7 +35,7 @@ export function viewDocument(
     containerId: task.status?.containerId,
     generation: task.metadata?.generation ?? 0,
     ...wishesOf(task),
-    freezeWanted: (task.spec.desiredState as string) === 'Frozen',
+    freezeWanted: task.spec.desiredState === 'Frozen' && (record === undefined || agent.canFreeze === true),
     hasFinalizer: task.metadata?.finalizers?.includes(TASK_FINALIZER) ?? false,
     reported: record !== undefined && isReported(task, record, activities, agent, new Date(nowMs)),
     resourceChanges: record?.phase === 'Live' ? changeOf(task, record).resources : [],
@@ -120,7 +122,12 @@ function wantedStatus(
     ...optional('networkInfos', record.networkInfos),
     ...optional('checkStatus', record.checkStatus),
     ...(record.groupId !== '' && { containers: containerStatuses(record, activities) }),
-    conditions: conditionsOf(task, record, changeOf(task, record).unapplied, now),
+    conditions: conditionsOf(
+      task,
+      record,
+      { unapplied: changeOf(task, record).unapplied, canFreeze: agent.canFreeze === true },
+      now,
+    ),
   };
 }
 

@@ -34,7 +34,7 @@ export function createOperations(runner: TaskRunner): Operations {
     held.set(name, { untilMs: context.now() + delayMs, delayMs });
     setTimeout(() => runner.wake(), delayMs + 1).unref();
     context.logger.warn(
-      { err: error, task: runner.name(), ...(name && { container: name }), requeueAfterMs: delayMs },
+      { err: error, task: runner.name(), ...(name && { op: `container ${name}` }), requeueAfterMs: delayMs },
       'a step of a task failed; it is retried',
     );
   };

@@ -7,11 +7,13 @@ import type { Task } from '../../../crds/types.generated.ts';
 import type { WriteOptions } from '../../checkpoint/file.ts';
 import type { Termination } from '../../containerizers/containerizer.ts';
 import { act } from './act.ts';
+import { createChecks, type TaskChecks } from './checks.ts';
 import { isDone } from './container-end.ts';
 import type { Activity } from './container-status.ts';
 import type { TaskContext } from './context.ts';
 import { createDelivery, type Delivery, type Errand } from './delivery.ts';
 import { viewDocument } from './document.ts';
+import { groupFields } from './group-problems.ts';
 import { createOperations, type Operations } from './operations.ts';
 import { type ContainerView, type Observed, plan, type Readiness } from './plan.ts';
 import { containerIdOf, type TaskRecord } from './record.ts';
@@ -42,6 +44,7 @@ export class TaskRunner {
   activities: Record<string, Activity> = {};
   /** What this process made for the containers together; absent before that. */
   sharedParts: SharedParts | undefined;
+  readonly checks: TaskChecks;
   private readonly owner: RunnerOwner;
   private readonly delivery: Delivery;
   private timer: NodeJS.Timeout | undefined;
@@ -56,6 +59,7 @@ export class TaskRunner {
     this.context = context;
     this.owner = owner;
     this.operations = createOperations(this);
+    this.checks = createChecks(this);
     this.delivery = createDelivery(this);
   }
 
@@ -107,7 +111,7 @@ export class TaskRunner {
     this.closed = true;
     clearTimeout(this.timer);
     this.delivery.close();
-    await this.operations.close();
+    await Promise.all([this.operations.close(), this.checks.close()]);
     await this.working;
   }
 
@@ -170,6 +174,7 @@ export class TaskRunner {
     for (const end of this.ends.values()) end.resolve();
     clearTimeout(this.timer);
     this.delivery.close();
+    void this.checks.close();
     this.owner.forgotten(this.uid);
   }
 
@@ -204,6 +209,7 @@ export class TaskRunner {
       try {
         let changed = false;
         for (const action of plan(this.observe(), this.context.now())) changed = (await act(this, action)) || changed;
+        this.checks.sync();
         if (changed) this.dirty = true;
         this.retryMs = RETRY_MIN_MS;
       } catch (error) {
@@ -239,7 +245,14 @@ export class TaskRunner {
   }
 
   private readiness(task: Task): Readiness {
-    const problems = [...taskProblems(task, this.context.policy()), ...this.context.containerizer.unsupported(task)];
+    const { containerizer } = this.context;
+    const problems = [
+      ...taskProblems(task, this.context.policy()),
+      ...(containerizer.prepareGroup === undefined ? groupFields(task) : []).map(
+        (field) => `${field}: the ${containerizer.name} containerizer runs tasks of one container only`,
+      ),
+      ...containerizer.unsupported(task),
+    ];
     if (problems.length > 0) return { kind: 'Invalid', message: problems.join('; ') };
     return this.context.volumes.readiness(task);
   }

@@ -2,8 +2,10 @@
 import { VolumeSourceMissing } from '../memory-volumes/projected-files.ts';
 import { EnvironmentSourceMissing } from './env-sources.ts';
 import { prepareLaunch, readLaunchInputs } from './launch.ts';
+import { keepPreviousLogs } from './previous-logs.ts';
 import type { ContainerRecord, TaskRecord } from './record.ts';
 import type { TaskRunner } from './runner.ts';
+import { memberSandbox } from './sandbox.ts';
 import { documentContainer } from './start-order.ts';
 import { intend, markLaunched, noteEnds, step } from './steps.ts';
 import { UserUnknown } from './user.ts';
@@ -64,6 +66,7 @@ async function launch(
   });
   await context.slots.use(async () => {
     signal.throwIfAborted();
+    if (container.run > 0) await keepLogs(runner, name);
     const spec = await prepareLaunch(context, record, container, inputs, runner.sharedParts ?? {});
     if (runner.record?.report.state === 'Staging') {
       runner.changeInMemory((current) => step(current, { state: 'Starting' }, context.now()));
@@ -76,6 +79,14 @@ async function launch(
       { task: runner.name(), containerID: spec.containerId, durationMs: context.now() - begun },
       'container started',
     );
+  });
+}
+
+/** A log that cannot be kept is no reason not to start: the new run then writes behind the old one. */
+async function keepLogs(runner: TaskRunner, name: string): Promise<void> {
+  const { sandbox, isGroup } = runner.requireRecord();
+  await keepPreviousLogs(isGroup ? memberSandbox(sandbox, name) : sandbox).catch((err: unknown) => {
+    runner.context.logger.warn({ err, task: runner.name() }, 'the log of the run before could not be kept');
   });
 }
 

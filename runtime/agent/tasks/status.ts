@@ -85,7 +85,7 @@ export function advance(report: TaskReport, step: Transition, nowMs: number): Ta
   };
 }
 
-/** Both histories in order of time, each entry once, newest kept: the document's (where controllers write too) and ours. */
+/** Both histories in order of time, each entry once, equal ones in a row as one, newest kept: the document's (where controllers write too) and ours. */
 export function mergeHistories(theirs: HistoryEntry[], ours: HistoryEntry[]): HistoryEntry[] {
   const merged = new Map<string, HistoryEntry>();
   for (const entry of [...theirs, ...ours]) {
@@ -96,7 +96,13 @@ export function mergeHistories(theirs: HistoryEntry[], ours: HistoryEntry[]): Hi
     .map((entry, order) => ({ entry, order, time: Date.parse(entry.time) }))
     .sort((a, b) => a.time - b.time || a.order - b.order)
     .map(({ entry }) => entry)
+    .filter((entry, index, all) => !isRepeated(entry, all[index + 1]))
     .slice(-HISTORY_LIMIT);
+}
+
+/** Of equal states in a row the last one stands. */
+function isRepeated(entry: HistoryEntry, next: HistoryEntry | undefined): boolean {
+  return entry.state === next?.state && entry.reason === next.reason && entry.source === next.source;
 }
 
 function appendEntry(history: HistoryEntry[], entry: HistoryEntry): HistoryEntry[] {

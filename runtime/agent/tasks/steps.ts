@@ -43,7 +43,10 @@ export function markLaunched(record: TaskRecord, name: string, facts: LaunchedFa
   const isInit = record.containers.find((container) => container.name === name)?.init === true;
   const state = launched.report.state;
   const begun = { ...launched, startedAtMs };
-  if (state === 'Running' || state === 'Killing') return { ...begun, report: { ...begun.report, startTime } };
+  if (state === 'Killing') return { ...begun, report: { ...begun.report, startTime } };
+  // What checks said was about the run before.
+  if (state === 'Running' && begun.report.message === undefined)
+    return { ...begun, report: { ...begun.report, startTime } };
   if (isInit) return step(begun, { state: 'Starting', message: `init container "${name}" runs`, startTime }, nowMs);
   return step(begun, { state: 'Running', startTime }, nowMs);
 }

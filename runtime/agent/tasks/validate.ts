@@ -1,6 +1,8 @@
 /** What of a Task this agent does not do. A declared field that is not honoured is refused by name, never ignored. Pure. */
 import { normalize } from 'node:path';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
+import { checkProblems } from '../../checks/index.ts';
+import { groupProblems } from './group-problems.ts';
 import { propagationOf } from './mounts.ts';
 import { signalNumber } from './outcome.ts';
 
@@ -19,14 +21,9 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
   const refuse = (present: boolean, field: string, reason = 'is not implemented yet'): void => {
     if (present) problems.push(`${field}: ${reason}`);
   };
-  const restarts = spec.restartPolicy?.condition ?? 'Never';
-  refuse(
-    restarts !== 'Never',
-    'spec.restartPolicy.condition',
-    `"${restarts}" is not implemented yet; let a Framework replace the task`,
-  );
   const containers = spec.containers ?? [];
   refuse(containers.length === 0, 'spec.containers', 'needs one container');
+  problems.push(...groupProblems(task));
   for (const [index, volume] of (spec.volumes ?? []).entries()) {
     const path = volume.hostPath?.path;
     const forbidden = path !== undefined && !policy.allowedHostPaths.some((allowed) => isBelow(path, allowed));
@@ -36,18 +33,18 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
       `this agent does not allow ${path} (Agent spec.isolation.allowedHostPaths)`,
     );
   }
-  for (const [index, container] of containers.entries()) {
-    problems.push(...containerProblems(container, `spec.containers[${index}]`, task));
-    problems.push(...policyProblems(container, `spec.containers[${index}]`, policy));
+  for (const list of ['initContainers', 'containers'] as const) {
+    for (const [index, container] of (spec[list] ?? []).entries()) {
+      problems.push(...containerProblems(container, `spec.${list}[${index}]`, task));
+      problems.push(...policyProblems(container, `spec.${list}[${index}]`, policy));
+    }
   }
   return problems;
 }
 
 function containerProblems(container: TaskContainer, path: string, task: Task): string[] {
   const problems: string[] = [];
-  for (const field of ['healthCheck', 'readinessCheck', 'check'] as const) {
-    if (container[field] !== undefined) problems.push(`${path}.${field}: is not implemented yet`);
-  }
+  problems.push(...checkProblems(container, path));
   if ((container.uris?.length ?? 0) > 0) problems.push(`${path}.uris: is not implemented yet`);
   if (container.stopSignal !== undefined && signalNumber(container.stopSignal) === undefined) {
     problems.push(`${path}.stopSignal: "${container.stopSignal}" is no signal`);

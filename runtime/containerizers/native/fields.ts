@@ -38,7 +38,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.revocable': unless([false], 'is not implemented yet'),
   'spec.imagePullSecrets': nonEmpty('container images are not implemented yet'),
   'spec.external': notYet,
-  'spec.initContainers': nonEmpty('are not implemented yet'),
+  'spec.initContainers': 'agent',
   'spec.network.mode': unless(['Host', 'None'], 'is not implemented yet'),
   'spec.network.networks': nonEmpty('CNI networks are not implemented yet'),
   'spec.network.hostname': 'native',
@@ -57,8 +57,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.volumes[].image': () => 'container images are not implemented yet',
   'spec.volumes[].csi': notYet,
 
-  'spec.containers': (value) =>
-    (value as unknown[]).length > 1 ? 'more than one container is not implemented yet' : undefined,
+  'spec.containers': 'agent',
   'spec.containers[].name': 'agent',
   'spec.containers[].image': () =>
     'container images are not implemented yet; without an image the container sees the read-only file system of the host',
@@ -111,7 +110,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].readinessCheck': 'agent',
   'spec.containers[].check': 'agent',
   'spec.containers[].uris': 'agent',
-  'spec.containers[].dependsOn': nonEmpty('more than one container is not implemented yet'),
+  'spec.containers[].dependsOn': 'agent',
   'spec.containers[].tty': 'native',
   'spec.containers[].stdin': 'native',
 };

@@ -3,19 +3,26 @@ import type { Task } from '../../../crds/types.generated.ts';
 import { taskFields } from './fields.ts';
 import { commandOf } from './launch-request.ts';
 
+/** The table speaks of containers; init containers are containers too. */
+const inContainers = 'spec.containers[].';
+const inInitContainers = 'spec.initContainers[].';
+
 /** Why this containerizer cannot run the task, as `field: reason` sentences; empty when it can. */
 export function unsupportedFields(task: Task): string[] {
   const problems: string[] = [];
   for (const [pattern, handling] of Object.entries(taskFields)) {
     if (typeof handling !== 'function') continue;
-    for (const { path, value } of valuesAt(task, pattern)) {
+    const alsoInit = pattern.startsWith(inContainers) ? [pattern.replace(inContainers, inInitContainers)] : [];
+    for (const { path, value } of [pattern, ...alsoInit].flatMap((each) => valuesAt(task, each))) {
       const reason = handling(value);
       if (reason) problems.push(`${path}: ${reason}`);
     }
   }
-  for (const [index, container] of (task.spec.containers ?? []).entries()) {
-    if (!container.image && commandOf(container).length === 0)
-      problems.push(`spec.containers[${index}]: needs command or shell`);
+  for (const list of ['initContainers', 'containers'] as const) {
+    for (const [index, container] of (task.spec[list] ?? []).entries()) {
+      if (!container.image && commandOf(container).length === 0)
+        problems.push(`spec.${list}[${index}]: needs command or shell`);
+    }
   }
   return problems;
 }
