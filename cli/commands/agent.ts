@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
@@ -6,7 +7,7 @@ import { checkMachine } from '../machine.ts';
 import { parseHostPort } from '../numbers.ts';
 import { startAgentPart } from '../parts.ts';
 
-interface AgentOptions extends ConnectionOptions {
+interface AgentOptions extends ConnectionOptions, CniOptions {
   name?: string;
   endpointAddress?: { host: string; port: number };
   ociRuntime?: string;
@@ -25,6 +26,7 @@ export function addAgentCommand(program: Command): void {
       parseHostPort,
     )
     .option('--oci-runtime <program>', 'OCI runtime of the containerizer `oci` (default: crun, runc or youki on PATH)');
+  withCni(command);
   withLogging(command, 'info').action(async (options: AgentOptions) => {
     await checkMachine();
     const ended = endRequested();
@@ -37,6 +39,7 @@ export function addAgentCommand(program: Command): void {
       logger,
       ...(options.name ? { name: options.name } : {}),
       options: {
+        ...cniAgentOptions(options),
         ...(options.endpointAddress && { endpoint: options.endpointAddress }),
         ...(options.ociRuntime && { ociRuntime: options.ociRuntime }),
       },

@@ -1,6 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
 import type { Command } from 'commander';
 import { type DirectoryEvent, followDirectory } from '../../controllers/gitops/directory.ts';
+import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { DEFAULT_DATA_DIR } from '../connection.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { endRequested } from '../lifetime.ts';
@@ -10,7 +11,7 @@ import { parsePort } from '../numbers.ts';
 import { clientOf, startAgentPart, startControllerPart, startServerPart } from '../parts.ts';
 import { createProgress, type Progress } from '../progress.ts';
 
-interface UpOptions {
+interface UpOptions extends CniOptions {
   dataDir: string;
   port: number;
   address: string;
@@ -34,6 +35,7 @@ export function addUpCommand(program: Command): void {
     )
     .option('--name <name>', 'name of this agent (default: the host name)')
     .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics of the controllers there');
+  withCni(command);
   withLogging(command, 'warn').action(up);
 }
 
@@ -64,7 +66,14 @@ async function up(options: UpOptions): Promise<void> {
     stops.unshift(() => controllers.close());
     const agent = await progress.step(
       'agent',
-      () => startAgentPart({ client, dataDir, logger, ...(options.name ? { name: options.name } : {}) }),
+      () =>
+        startAgentPart({
+          client,
+          dataDir,
+          logger,
+          options: cniAgentOptions(options),
+          ...(options.name ? { name: options.name } : {}),
+        }),
       ({ name }) => name,
     );
     stops.unshift(() => agent.close());

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
+import { openNetworks } from '../network/index.ts';
 import { createAuthorizer } from './endpoint/authorize.ts';
 import { type Endpoint, startEndpoint } from './endpoint/server.ts';
 import { openMemoryVolumes } from './memory-volumes/memory-volumes.ts';
@@ -65,6 +66,15 @@ export async function startAgent({
       options.containerizer ??
       (await openContainerizer(paths, logger, { spec: () => document?.spec, ociRuntime: options.ociRuntime }));
     opened.push(() => containerizer.close());
+    const networks = await openNetworks({
+      agentDirectory: paths.root,
+      runtimeDir: paths.runtimeDir,
+      ...(options.cniConfigDirectory && { configDirectory: options.cniConfigDirectory }),
+      ...(options.cniPluginPath && { pluginPath: options.cniPluginPath }),
+      ...(options.strict !== undefined && { strict: options.strict }),
+      logger,
+    });
+    opened.push(() => networks.close());
     const volumes = createVolumeKeeper({
       client,
       agentName: agent.name,
@@ -80,6 +90,7 @@ export async function startAgent({
       client,
       containerizer,
       records: await openRecords(paths, options, logger),
+      networks,
       sandboxRoot: paths.sandboxes,
       volumes,
       memoryVolumes,

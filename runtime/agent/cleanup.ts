@@ -5,11 +5,12 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
+import { openNetworks } from '../network/index.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { endLaunchers, openContainerizer } from './node/containerizer.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
-import { preparePaths } from './node/paths.ts';
+import { type AgentPaths, preparePaths } from './node/paths.ts';
 import { endOfTermination, lostEnd } from './tasks/container-end.ts';
 import { taskOutcome } from './tasks/outcome.ts';
 import {
@@ -77,6 +78,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     );
     await containerizer.close();
     if (options.containerizer === undefined) await endLaunchers(paths);
+    await takeBackNetworks(paths, logger);
     // Mounts first: what is on them is not ours to walk through.
     await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));
     await rm(paths.runtimeDir, { recursive: true, force: true });
@@ -84,6 +86,13 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
   } finally {
     await lock.release();
   }
+}
+
+/** All of them: no task is left. Where their plug-ins are is in the records. */
+async function takeBackNetworks({ root, runtimeDir }: AgentPaths, logger: Logger): Promise<void> {
+  const networks = await openNetworks({ agentDirectory: root, runtimeDir, strict: false, logger });
+  await networks.recover([]);
+  await networks.close();
 }
 
 type Found = Map<string, { running: boolean }>;

@@ -14,6 +14,10 @@ export interface AgentOptions {
   maxConcurrentLaunches?: number;
   /** Address of the HTTPS endpoint for logs and exec; false: only the Unix socket. Default: 127.0.0.1 and a free port. */
   endpoint?: { host?: string; port?: number } | false;
+  /** Directory of CNI network configurations. Default: `cni/net.d` in the agent's part of the data directory. See runtime/network. */
+  cniConfigDirectory?: string;
+  /** Directories of CNI plug-ins, separated by colons. Default: CNI_PATH, else /opt/cni/bin:/usr/lib/cni. */
+  cniPluginPath?: string;
   /** Where per-boot directories are. Default: /run/tepui. */
   runtimeRoot?: string;
   /** Labels for the Agent document when it is created, beside those of host name, system and architecture. */

@@ -54,6 +54,8 @@ export interface ImageRoot {
 export interface ContainerNetwork {
   /** A bind-mounted namespace file to join. Absent: Host or None as `task.spec.network.mode` says; only the files are given. */
   namespacePath?: string;
+  /** Host name in the containers. Absent: the document's, else the agent's with its network and the task's without. */
+  hostname?: string;
   /**
    * Files of this task that appear, read-only, at /etc/hosts, /etc/resolv.conf and /etc/hostname, over whatever is there in the container's root; with an
    * image also where nothing is. Owned by root, mode 0644, in directories that only root may enter.

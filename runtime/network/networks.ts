@@ -28,6 +28,8 @@ export interface Networks {
    * what is expected it is checked, also in the background, that it still is as it was made; what is not is logged.
    */
   recover(expectedGroupIds: Iterable<string>): Promise<void>;
+  /** Addresses of a task whose set-up is complete, also by an earlier agent process. */
+  infosOf(groupId: string): NetworkInfo[] | undefined;
   /** What the configuration directory holds now. */
   available(): Promise<NetworkDirectory>;
   /** Ends what goes on in the background. Networks stay. */

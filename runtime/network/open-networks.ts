@@ -6,6 +6,7 @@ import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { readNetworkDirectory } from './cni/configuration.ts';
 import { createChainResolver } from './cni/resolve-chain.ts';
 import type { NetworkContext } from './context.ts';
+import { DEFAULT_PLUGIN_PATH } from './default-plugin-path.ts';
 import type { Networks } from './networks.ts';
 import { NETWORK_RECORD, type NetworkRecord } from './record.ts';
 import { recoverNetworks } from './recover.ts';
@@ -34,8 +35,6 @@ export interface NetworkOptions {
   strict?: boolean;
   logger: Logger;
 }
-
-export const DEFAULT_PLUGIN_PATH = '/opt/cni/bin:/usr/lib/cni';
 
 export async function openNetworks(options: NetworkOptions): Promise<Networks> {
   const { agentDirectory, runtimeDir, configDirectory, logger, strict = true } = options;
@@ -71,6 +70,7 @@ export async function openNetworks(options: NetworkOptions): Promise<Networks> {
     async recover(expected) {
       background = (await recoverNetworks(context, new Set(expected), detach, retries.add)).checked;
     },
+    infosOf: (groupId) => context.known.get(groupId)?.infos,
     available: () => readNetworkDirectory(context.configDirectory),
     async close() {
       context.closing.abort();

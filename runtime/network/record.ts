@@ -12,6 +12,8 @@ export interface NetworkRecord {
   namespace: string;
   task: string;
   attachments: AttachmentRecord[];
+  /** Where the plug-ins were found. They are called again from there, also by a program that is told of other directories. */
+  pluginPath: string;
   /** All networks are attached, and these are the addresses. Absent: the set-up is under way, or was cut short. */
   infos?: NetworkInfo[];
 }

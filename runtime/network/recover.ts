@@ -76,7 +76,10 @@ async function checkOne(context: NetworkContext, record: NetworkRecord): Promise
   for (const attachment of record.attachments) {
     try {
       if (attachment.result === undefined || !(await isNamespaceHeld(directory))) continue;
-      await check(attachment, join(directory, 'net'), attachment.result, context.chainOptions);
+      await check(attachment, join(directory, 'net'), attachment.result, {
+        ...context.chainOptions,
+        pluginPath: record.pluginPath,
+      });
     } catch (err) {
       // It may have been taken back, or be so just now.
       if (context.known.get(record.groupId) !== record) return;

@@ -7,7 +7,7 @@ import { add, type Chain } from './cni/chain.ts';
 import { readNetworkDirectory } from './cni/configuration.ts';
 import { interfaceInfo } from './cni/result.ts';
 import { type NetworkContext, networkDirectory } from './context.ts';
-import { needsFiles, writeTaskFiles } from './files/task-files.ts';
+import { hostnameOf, needsFiles, writeTaskFiles } from './files/task-files.ts';
 import { hostNetworkInfos } from './host-addresses.ts';
 import { isNamespaceHeld } from './is-namespace-held.ts';
 import { NetworkSetUpFailed, type TaskNetworkSetup } from './networks.ts';
@@ -49,7 +49,7 @@ async function isolated(
   await makeDirectory(directory);
   const { net } = await holdNamespaces(directory, ['net'], context.launcher);
   const files = needsFiles(task) ? await writeTaskFiles(directory, task, { addresses: [], dns: [] }) : undefined;
-  return { network: { namespacePath: net, ...(files && { files }) } };
+  return { network: { namespacePath: net, hostname: hostnameOf(task), ...(files && { files }) } };
 }
 
 async function filesOnly(
@@ -60,7 +60,8 @@ async function filesOnly(
   if (!needsFiles(task)) return {};
   await makeDirectory(directory);
   const addresses = infos.flatMap(({ ipAddresses = [] }) => ipAddresses).slice(0, 1);
-  return { network: { files: await writeTaskFiles(directory, task, { addresses, dns: [] }) } };
+  const files = await writeTaskFiles(directory, task, { addresses, dns: [] });
+  return { network: { hostname: hostnameOf(task), files } };
 }
 
 async function attached(
@@ -79,7 +80,7 @@ async function attached(
     addresses: infos.flatMap(({ ipAddresses = [] }) => ipAddresses),
     dns: record.attachments.flatMap(({ result }) => (result?.dns ? [result.dns] : [])),
   });
-  return { network: { namespacePath: `${directory}/net`, files }, infos };
+  return { network: { namespacePath: `${directory}/net`, hostname: hostnameOf(task), files }, infos };
 }
 
 async function attach(
@@ -91,7 +92,13 @@ async function attach(
 ): Promise<NetworkRecord> {
   const attachments = planAttachments(task, groupId, await findChains(context, task));
   const { namespace = '', name = '' } = task.metadata;
-  const intent: NetworkRecord = { groupId, namespace, task: name, attachments };
+  const intent: NetworkRecord = {
+    groupId,
+    namespace,
+    task: name,
+    attachments,
+    pluginPath: context.chainOptions.pluginPath,
+  };
   context.known.set(groupId, intent);
   await context.records.write(groupId, intent);
   try {

@@ -13,11 +13,10 @@ export async function tearDown(context: NetworkContext, groupId: string): Promis
   const record = context.known.get(groupId);
   if (record !== undefined) {
     const namespacePath = (await isNamespaceHeld(directory)) ? join(directory, 'net') : '';
+    const options = { ...context.chainOptions, pluginPath: record.pluginPath };
     const failures: unknown[] = [];
     for (const attachment of record.attachments.toReversed()) {
-      await del(attachment, namespacePath, attachment.result, context.chainOptions).catch((error: unknown) =>
-        failures.push(error),
-      );
+      await del(attachment, namespacePath, attachment.result, options).catch((error: unknown) => failures.push(error));
     }
     if (failures.length > 0) throw failures[0];
   }

@@ -5,7 +5,7 @@
  * The files of a Secret belong to the container's user, so there is one directory per user in it. What is shown is kept beside it
  * (`projections/<name>.json`, without values), so that a later agent process goes on updating.
  */
-import { lstat, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
@@ -162,7 +162,12 @@ export function openMemoryVolumes(options: MemoryVolumesOptions): MemoryVolumes 
     const names = await readdir(volumes).catch(() => []);
     await Promise.all(names.map((name) => inTurn(volumeKey(groupId, name), async () => {})));
     await unmount((await mountsBelow(volumes)).map(({ path }) => path));
-    await rm(directory, { recursive: true, force: true });
+    await rm(volumes, { recursive: true, force: true });
+    await rm(join(directory, 'projections'), { recursive: true, force: true });
+    // The task's network has its things there, too.
+    await rmdir(directory).catch((error: NodeJS.ErrnoException) => {
+      if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(error.code ?? '')) throw error;
+    });
   };
 
   return {

@@ -21,7 +21,7 @@ export async function act(runner: TaskRunner, action: Action): Promise<boolean> 
       await begin(runner);
       return true;
     case 'PrepareShared':
-      runner.operations.begin(SHARED, () => prepareShared(runner));
+      runner.operations.begin(SHARED, (signal) => prepareShared(runner, signal));
       return false;
     case 'Start':
       runner.operations.begin(action.name, (signal, transfer) => startContainer(runner, action.name, signal, transfer));

@@ -5,6 +5,7 @@ import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type { Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import type { Networks } from '../../network/index.ts';
 import type { MemoryVolumes } from '../memory-volumes/memory-volumes.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { AgentIdentity } from './document.ts';
@@ -18,6 +19,8 @@ export interface TaskContext {
   client: ApiClient;
   containerizer: Containerizer;
   records: CheckpointDirectory<TaskRecord>;
+  /** `setUp` before a task's first container is launched, `tearDown` after its last is destroyed. */
+  networks: Networks;
   sandboxRoot: string;
   volumes: TaskVolumes;
   /** tmpfs, secret and configMap volumes. */

@@ -4,6 +4,7 @@ import { userInfo } from 'node:os';
 import { parseBytes, parseBytesLimit, parseMilli, parseMilliLimit } from '../../../crds/quantity.ts';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import type { ContainerResources, LaunchSpec } from '../../containerizers/containerizer.ts';
+import { hostNetworkInfos } from '../../network/index.ts';
 import { volumeNames } from '../node/volumes.ts';
 import type { TaskContext } from './context.ts';
 import { resolveEnvironment } from './env-sources.ts';
@@ -62,6 +63,8 @@ export function taskRecord(
     ...unstartedRecord(task, context.agent.bootId),
     groupId,
     isGroup: initContainers.length + containers.length > 1,
+    // Those of the task's own network come with it.
+    ...((task.spec.network?.mode ?? 'Host') === 'Host' && { networkInfos: hostNetworkInfos() }),
     phase: 'Live',
     sandbox,
     volumes: volumeNames(task),

@@ -16,9 +16,11 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
   const expected = records.flatMap(expectedContainerIds);
   const found = new Map((await context.containerizer.recover(expected)).map((entry) => [entry.containerId, entry]));
   await context.memoryVolumes.recover(records.flatMap(({ phase, groupId }) => (phase === 'Cleaned' ? [] : [groupId])));
+  await context.networks.recover(records.filter(({ phase }) => phase !== 'Cleaned').map(({ groupId }) => groupId));
   for (const record of records) {
     const containers = record.containers.map((container) => withStart(record, container, found));
-    const runner = manager.adopt({ ...record, containers });
+    const networkInfos = context.networks.infosOf(record.groupId) ?? record.networkInfos;
+    const runner = manager.adopt({ ...record, containers, ...(networkInfos && { networkInfos }) });
     if (record.phase !== 'Live') continue;
     for (const container of containers) await observeContainer(context, runner, container, found);
     context.logger.info(

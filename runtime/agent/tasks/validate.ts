@@ -2,6 +2,7 @@
 import { normalize } from 'node:path';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { checkProblems } from '../../checks/index.ts';
+import { networkProblems } from '../../network/index.ts';
 import { groupProblems } from './group-problems.ts';
 import { propagationOf } from './mounts.ts';
 import { signalNumber } from './outcome.ts';
@@ -33,6 +34,7 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
       `this agent does not allow ${path} (Agent spec.isolation.allowedHostPaths)`,
     );
   }
+  problems.push(...networkProblems(task));
   for (const list of ['initContainers', 'containers'] as const) {
     for (const [index, container] of (spec[list] ?? []).entries()) {
       problems.push(...containerProblems(container, `spec.${list}[${index}]`, task));

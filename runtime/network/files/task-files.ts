@@ -10,17 +10,17 @@ import { hostResolvConf, resolvConf } from './resolv-conf.ts';
 
 export const TASK_FILES = ['hosts', 'resolv.conf', 'hostname'] as const;
 
-/** Whether the task needs files of its own: without an image the host's are there, and they are right unless the task says otherwise. */
+/** Whether the task needs files of its own: else the host's are there (or, with an image, copies of them), and they are right. */
 export function needsFiles({ spec }: Task): boolean {
   const { mode, hostname, hostAliases = [], dns } = spec.network ?? {};
-  const all = [...(spec.initContainers ?? []), ...spec.containers];
-  return (
-    mode === 'Cni' ||
-    hostname !== undefined ||
-    hostAliases.length > 0 ||
-    dns !== undefined ||
-    all.some(({ image }) => image !== undefined)
-  );
+  return mode === 'Cni' || hostname !== undefined || hostAliases.length > 0 || dns !== undefined;
+}
+
+/** Whether `Networks.setUp` has anything to make for the task. */
+export function needsNetwork(task: Task): boolean {
+  const { network, initContainers = [], containers } = task.spec;
+  const isShared = network?.mode === 'None' && initContainers.length + containers.length > 1;
+  return network?.mode === 'Cni' || isShared || needsFiles(task);
 }
 
 /** The name the task's containers have: the document's, else the agent's with its network, else the task's. */
