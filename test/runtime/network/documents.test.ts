@@ -208,10 +208,10 @@ describe('files', () => {
     await rm(directory, { recursive: true });
   });
 
-  test("a task without wishes and image needs no files; the host name is the agent's only with its network", () => {
+  test("a task without wishes needs no files; the host name is the agent's only with its network", () => {
     expect(needsFiles(task({ mode: 'Host' }))).toBe(false);
     expect(needsFiles(task({ mode: 'None', hostname: 'x' }))).toBe(true);
-    expect(needsFiles(task({}, { containers: [{ name: 'main', image: 'busybox' }] }))).toBe(true);
+    expect(needsFiles(task({ dns: { search: ['x'] } }))).toBe(true);
     expect(hostnameOf(task({ mode: 'Cni' }))).toBe('web');
     expect(hostnameOf(task({ mode: 'Host', hostname: 'own' }))).toBe('own');
   });
