@@ -262,5 +262,6 @@ int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
 int run_exec(void);
 int run_hold(char **argv); /* hold.c */
+int run_unpack(int count, char **arguments); /* unpack.c: unpack, remove, sync */
 int run_dial(int count, char **arguments);
 #endif
