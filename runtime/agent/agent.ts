@@ -2,6 +2,8 @@
 import { hostname } from 'node:os';
 import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
+import { openImages } from '../images/index.ts';
+import { buildLauncher } from '../launcher/build.ts';
 import { openNetworks } from '../network/index.ts';
 import { createAuthorizer } from './endpoint/authorize.ts';
 import { type Endpoint, startEndpoint } from './endpoint/server.ts';
@@ -85,6 +87,15 @@ export async function startAgent({
     });
     const memoryVolumes = openMemoryVolumes({ client, runtimeDir: paths.runtimeDir, logger });
     opened.push(memoryVolumes.close);
+    const images = await openImages({
+      directory: paths.images,
+      registriesFile: paths.registries,
+      binary: await buildLauncher(),
+      bootId: agent.bootId,
+      diskHeadroom: () => document?.spec.housekeeping?.diskHeadroom ?? 0.1,
+      logger,
+    });
+    opened.push(images.close);
     const context: TaskContext = {
       agent: { ...agent, canFreeze: containerizer.freeze !== undefined },
       client,
@@ -94,6 +105,7 @@ export async function startAgent({
       sandboxRoot: paths.sandboxes,
       volumes,
       memoryVolumes,
+      images,
       policy: () => policyOf(document),
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),

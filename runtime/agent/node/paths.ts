@@ -11,6 +11,10 @@ export interface AgentPaths {
   containers: string;
   sandboxes: string;
   volumes: string;
+  /** The image store. */
+  images: string;
+  /** The operator's registries; need not exist. */
+  registries: string;
   /** Survives the agent process, not a reboot. Short, because socket paths have at most 107 bytes. */
   runtimeDir: string;
   socket: string;
@@ -45,6 +49,8 @@ export function agentPaths(dataDir: string, runtimeRoot: string): AgentPaths {
     containers: join(root, 'containers'),
     sandboxes: join(root, 'sandboxes'),
     volumes: join(root, 'volumes'),
+    images: join(root, 'images'),
+    registries: join(root, 'registries.yaml'),
     runtimeDir,
     socket: join(runtimeDir, 'agent.sock'),
     instance,

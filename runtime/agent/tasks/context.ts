@@ -5,6 +5,7 @@ import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type { Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import type { Images } from '../../images/index.ts';
 import type { Networks } from '../../network/index.ts';
 import type { MemoryVolumes } from '../memory-volumes/memory-volumes.ts';
 import type { AgentMetrics } from '../metrics.ts';
@@ -25,6 +26,7 @@ export interface TaskContext {
   volumes: TaskVolumes;
   /** tmpfs, secret and configMap volumes. */
   memoryVolumes: MemoryVolumes;
+  images: Images;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */
