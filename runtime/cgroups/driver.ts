@@ -5,11 +5,15 @@
  * Guarantees: nothing outside `<hierarchy>/<root>` is changed, except that v2 controllers are switched on for the levels above it.
  * `remove`, `kill` and `processes` tolerate groups that do not exist.
  */
+import type { ExtraGroups } from './extra.ts';
+
 export interface CgroupDriver {
   readonly version: 'v1' | 'hybrid' | 'v2';
   readonly cpu: CpuController;
   readonly memory: MemoryController;
   readonly pids: PidsController;
+  /** Controllers that only some containers use. */
+  readonly extra: ExtraGroups;
   /** Makes the container's groups, without limits. An existing group is an error of the caller: ids are never used twice. */
   create(id: string): void;
   /** How processes get into the groups. */
@@ -26,6 +30,8 @@ export interface CgroupDriver {
   remove(id: string): Promise<void>;
   /** Removes our root when nothing is in it. */
   removeRoot(): void;
+  /** The container's v2 group, where the host has one: it has pressure readings also without controllers. */
+  unified(id: string): string | undefined;
 }
 
 export interface Placement {
@@ -67,6 +73,8 @@ export interface MemoryLimits {
   softBytes: number;
   /** Infinity means unlimited. */
   hardBytes: number;
+  /** Swap beside the memory; absent means none, Infinity any amount. */
+  swapBytes?: number;
 }
 
 export interface MemoryUsage {
@@ -75,6 +83,7 @@ export interface MemoryUsage {
   cacheBytes?: number;
   limitBytes?: number;
   peakBytes?: number;
+  swapBytes?: number;
 }
 
 export interface MemoryController {
@@ -87,6 +96,8 @@ export interface MemoryController {
   oomKills(id: string): number;
   /** Whether the kernel ends the whole group on its own (v2); otherwise somebody has to watch `oomKills`. */
   readonly killsWholeGroup: boolean;
+  /** Whether the kernel counts swap by group: without it a limit cannot be kept. */
+  readonly limitsSwap: boolean;
 }
 
 export interface PidsController {

@@ -6,6 +6,7 @@
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
 import type { AgentContainerizer, Task, TaskContainer } from '../../crds/types.generated.ts';
+import type { Pressure } from '../cgroups/pressure.ts';
 
 export interface LaunchSpec {
   /**
@@ -101,7 +102,12 @@ export interface ContainerMount {
 export interface ContainerResources {
   requests: { cpus: number; memBytes: number };
   /** `Infinity` means unlimited; absent means equal to the request for memory and unlimited for cpus. */
-  limits: { cpus?: number; memBytes?: number };
+  limits: {
+    cpus?: number;
+    memBytes?: number;
+    /** Beside the memory; absent means none. */
+    swapBytes?: number;
+  };
   pids?: number;
 }
 
@@ -140,6 +146,14 @@ export interface ResourceStatistics {
   memLimitBytes?: number;
   memPeakBytes?: number;
   processes?: number;
+  swapBytes?: number;
+  /** On cgroup v1 only of containers with `resources.io`. */
+  diskReadBytes?: number;
+  diskWrittenBytes?: number;
+  diskReads?: number;
+  diskWrites?: number;
+  /** Pressure stall information; absent without a cgroup v2 mount. */
+  pressure?: { cpu?: Pressure; memory?: Pressure; io?: Pressure };
 }
 
 export interface ExecRequest {

@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import type { Operation } from '../launcher/operations.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
+import { isPrivileged } from './privileged.ts';
 
 /** Number = index; linux/capability.h. */
 // biome-ignore format: rows
@@ -53,7 +54,7 @@ export interface CapabilitySets {
 }
 
 /**
- * The sets of one container. `effective` absent: the agent's default for root, nothing for others. `bounding` absent: the effective set, or the
+ * The sets of one container. Privileged: all that the agent has, unless it lists its own. `effective` absent: the agent's default for root, nothing for others. `bounding` absent: the effective set, or the
  * default where that is absent too. Asking for more than the agent allows, or has, is refused.
  */
 export function resolveCapabilities(
@@ -62,8 +63,13 @@ export function resolveCapabilities(
   available: ReadonlySet<number>,
 ): CapabilitySets {
   const asked = container.security?.capabilities ?? {};
-  const allowed = new Set<string>(policy.boundingCapabilities ?? grantableCapabilities);
-  const defaults = (policy.defaultCapabilities ?? defaultCapabilities).filter((name) => allowed.has(name));
+  const isAllPowerful = isPrivileged({ container });
+  const allowed = new Set<string>(
+    isAllPowerful ? capabilityNames : (policy.boundingCapabilities ?? grantableCapabilities),
+  );
+  const defaults = isAllPowerful
+    ? capabilityNames
+    : (policy.defaultCapabilities ?? defaultCapabilities).filter((name) => allowed.has(name));
   for (const set of ['effective', 'bounding'] as const) {
     for (const name of asked[set] ?? []) {
       const field = `security.capabilities.${set}`;

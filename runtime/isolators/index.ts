@@ -1,10 +1,18 @@
 /** The order of isolators. What comes first is there for all that follow; cleanup runs in reverse. */
+import { appArmorIsolator } from './apparmor.ts';
 import { capabilitiesIsolator } from './capabilities.ts';
 import { cpuIsolator } from './cgroups/cpu.ts';
+import { cpusetIsolator } from './cgroups/cpuset.ts';
 import { hierarchyIsolator } from './cgroups/hierarchy.ts';
+import { hugetlbIsolator } from './cgroups/hugetlb.ts';
+import { ioIsolator } from './cgroups/io.ts';
 import { memoryIsolator } from './cgroups/memory.ts';
 import { pidsIsolator } from './cgroups/pids.ts';
+import { pressureIsolator } from './cgroups/pressure.ts';
+import { deviceAccessIsolator, deviceSealIsolator } from './devices.ts';
+import { switchable } from './disabled.ts';
 import { devIsolator } from './filesystem/dev.ts';
+import { devicesIsolator } from './filesystem/devices.ts';
 import { hostRootIsolator, sealedRootIsolator } from './filesystem/host-root.ts';
 import { hostSecretsIsolator } from './filesystem/host-secrets.ts';
 import { imageRootIsolator } from './filesystem/image-root.ts';
@@ -29,11 +37,16 @@ import { userNamespaceIsolator } from './user-namespace.ts';
 import { workingDirectoryIsolator } from './working-directory.ts';
 
 export function createIsolators(host: IsolatorHost): Isolator[] {
-  return [
+  const isolators = [
     hierarchyIsolator(host),
+    deviceAccessIsolator(host),
     cpuIsolator(host),
     memoryIsolator(host),
     pidsIsolator(host),
+    cpusetIsolator(host),
+    ioIsolator(host),
+    hugetlbIsolator(host),
+    pressureIsolator(host),
     namespacesIsolator(),
     hostRootIsolator(host),
     imageRootIsolator(host),
@@ -41,6 +54,8 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     procIsolator(),
     sysIsolator(host),
     devIsolator(),
+    devicesIsolator(),
+    deviceSealIsolator(host),
     scratchIsolator(),
     networkFilesIsolator(),
     sandboxIsolator(host),
@@ -53,6 +68,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     oomScoreIsolator(),
     umaskIsolator(),
     workingDirectoryIsolator(),
+    appArmorIsolator(),
     // From here on privileges are given up, those on the host first. Without no-new-privileges the filter needs them, so its place is before the user.
     userNamespaceIsolator(),
     seccompIsolator(host),
@@ -60,4 +76,5 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     capabilitiesIsolator(host),
     noNewPrivilegesIsolator(),
   ];
+  return isolators.map((isolator) => switchable(isolator, host));
 }

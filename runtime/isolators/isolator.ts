@@ -2,7 +2,7 @@
  * One isolator is one file and one idea: it contributes data to the launch, and keeps one kind of limit while the container runs.
  * The order of isolators is the visible array in index.ts; cleanup runs in reverse.
  */
-import type { AgentIsolation } from '../../crds/types.generated.ts';
+import type { AgentIsolation, TaskContainer } from '../../crds/types.generated.ts';
 import type { CgroupDriver } from '../cgroups/driver.ts';
 import type { ContainerResources, LaunchSpec, ResourceStatistics } from '../containerizers/containerizer.ts';
 import type { LaunchRequest, Operation } from '../launcher/operations.ts';
@@ -40,6 +40,14 @@ export type ContainerSpec = Omit<LaunchSpec, 'env'>;
  */
 export interface Isolator {
   readonly name: string;
+  /** The first field of the container that needs this isolator (`resources.cpuset`); undefined when it asks for nothing. */
+  asks?(container: TaskContainer): string | undefined;
+  /** What of that this host cannot do, as `field: reason`. Asked before the launch, and only when `asks` names a field. */
+  problems?(container: TaskContainer): string[];
+  /** Once per agent process, before everything else: makes what all containers share. Idempotent. */
+  open?(): Promise<void>;
+  /** Once, with the containers that run already; before any other of its functions is called for them. */
+  recover?(specs: ContainerSpec[]): void;
   /** Reads what `contribute` needs and is not in memory yet (a profile). Changes nothing. Called before each `contribute`; mostly has nothing to do. */
   load?(spec: ContainerSpec): Promise<void> | undefined;
   contribute?(spec: ContainerSpec): LaunchContribution;
@@ -66,6 +74,8 @@ export interface IsolatorHost {
   rootMountPoint: string;
   /** Directory of seccomp profiles for type Localhost. */
   seccompDirectory?: string;
+  /** The launcher's program. Default: built on first use. */
+  launcherBinary?: string;
   /** The operator's policy, read anew for each launch. */
   policy(): AgentIsolation;
 }

@@ -10,12 +10,14 @@ import {
 import { type BoundingNames, boundingNames } from './capabilities.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 import { hasNoNewPrivileges } from './no-new-privileges.ts';
+import { isPrivileged } from './privileged.ts';
 
 export function seccompIsolator({ seccompDirectory, policy }: IsolatorHost): Isolator {
   const programs = new Map<string, Uint8Array>();
   const bounding: BoundingNames = boundingNames(policy);
   return {
     name: 'linux/seccomp',
+    asks: ({ security }) => (security?.seccompProfile?.type === 'Localhost' ? 'security.seccompProfile' : undefined),
     load(spec) {
       const source = profileOf(spec, seccompDirectory);
       if (!source) return undefined;
@@ -44,9 +46,9 @@ interface ProfileSource {
   version: string;
 }
 
-function profileOf({ container }: ContainerSpec, directory: string | undefined): ProfileSource | undefined {
-  const { type = 'RuntimeDefault', localhostProfile } = container.security?.seccompProfile ?? {};
-  if (type === 'Unconfined') return undefined;
+function profileOf(spec: ContainerSpec, directory: string | undefined): ProfileSource | undefined {
+  const { type = 'RuntimeDefault', localhostProfile } = spec.container.security?.seccompProfile ?? {};
+  if (type === 'Unconfined' || (type === 'RuntimeDefault' && isPrivileged(spec))) return undefined;
   if (type === 'RuntimeDefault') return { version: 'default' };
   const field = 'security.seccompProfile.localhostProfile';
   if (!localhostProfile) throw new IsolationRefused(`${field}: is missing`);

@@ -215,6 +215,7 @@ export function containerResources(container: TaskContainer, defaultPids?: numbe
     limits: {
       ...(limits?.cpus !== undefined && { cpus: parseMilliLimit(limits.cpus) / 1000 }),
       memBytes: limits?.mem === undefined ? memBytes : parseBytesLimit(limits.mem),
+      ...(limits?.swap !== undefined && { swapBytes: parseBytesLimit(limits.swap) }),
     },
     ...(pids !== undefined && { pids }),
   };

@@ -5,9 +5,12 @@
 import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import type { CgroupDriver, Placement } from '../driver.ts';
+
+import { createExtraGroups } from '../extra.ts';
 import { readPids, writeControl } from '../files.ts';
 import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
 import { killTree, killUnified } from '../kill.ts';
+
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
 import { setFrozen } from './freezer.ts';
@@ -28,10 +31,13 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
   const anyProcs = (id: string) => `${unifiedOf?.(id) ?? directoryOf('pids')!(id)}/cgroup.procs`;
   for (const hierarchy of hierarchies) mkdirSync(`${hierarchy}/${root}`, { recursive: true });
 
+  const extra = createExtraGroups(host, root, unifiedOf);
+
   return {
     version: host.version,
+    extra,
     cpu: createCpuController(directoryOf('cpu')!, { unified: unifiedOf, cpuacct: directoryOf('cpuacct') }),
-    memory: createMemoryController(directoryOf('memory')!),
+    memory: createMemoryController(directoryOf('memory')!, host.controllers.get('memory')!),
     pids: createPidsController(directoryOf('pids')!),
 
     create(id) {
@@ -54,6 +60,8 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
         directory: directoryOf(controller)!(id),
       })),
 
+    unified: (id) => unifiedOf?.(id),
+
     processes: (id) => readPids(anyProcs(id)),
 
     kill(id) {
@@ -67,14 +75,18 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
       else setFrozen(directoryOf('freezer')!(id), frozen);
     },
 
-    list: () => [...new Set(hierarchies.flatMap((hierarchy) => listGroups(`${hierarchy}/${root}`)))],
+    list: () => [
+      ...new Set([...hierarchies.flatMap((hierarchy) => listGroups(`${hierarchy}/${root}`)), ...extra.list()]),
+    ],
 
     async remove(id) {
       for (const hierarchy of hierarchies) await removeTree(groupOf(hierarchy, id));
+      await extra.remove(id);
     },
 
     removeRoot() {
       for (const hierarchy of hierarchies) removeEmptyPath(hierarchy, root);
+      extra.removeRoot();
     },
   };
 }

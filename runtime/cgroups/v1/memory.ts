@@ -1,11 +1,14 @@
-/** cgroup v1 memory: soft limit for the request, hard limit without swap for the limit. */
+/** cgroup v1 memory: soft limit for the request, hard limit for the limit, and one for memory and swap together. */
+import { existsSync } from 'node:fs';
 import { LimitBelowUse, type MemoryController, type MemoryLimits } from '../driver.ts';
 import { readNumber, readPairs, writeControl, writeControlIfPresent } from '../files.ts';
 import { listGroups } from '../groups.ts';
 
-export function createMemoryController(directoryOf: (id: string) => string): MemoryController {
+/** `mount` is that of the hierarchy: its files tell what the kernel counts. */
+export function createMemoryController(directoryOf: (id: string) => string, mount: string): MemoryController {
   return {
     killsWholeGroup: false,
+    limitsSwap: existsSync(`${mount}/memory.memsw.limit_in_bytes`),
 
     limit(id, limits) {
       writeLimits(directoryOf(id), limits);
@@ -28,6 +31,7 @@ export function createMemoryController(directoryOf: (id: string) => string): Mem
         cacheBytes: stat.get('total_cache') ?? 0,
         limitBytes: readNumber(`${directory}/memory.limit_in_bytes`),
         peakBytes: readNumber(`${directory}/memory.max_usage_in_bytes`),
+        swapBytes: stat.get('total_swap'),
       };
     },
 
@@ -41,10 +45,11 @@ function oomKillsBelow(directory: string): number {
   return listGroups(directory).reduce((sum, child) => sum + oomKillsBelow(`${directory}/${child}`), own);
 }
 
-function writeLimits(directory: string, { softBytes, hardBytes }: MemoryLimits, raising = false): void {
+function writeLimits(directory: string, { softBytes, hardBytes, swapBytes = 0 }: MemoryLimits, raising = false): void {
   const hard = hardBytes === Infinity ? -1 : hardBytes;
-  if (raising) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, hard);
+  const both = hardBytes + swapBytes === Infinity ? -1 : hardBytes + swapBytes;
+  if (raising) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, both);
   if (raising || hard !== -1) writeControl(`${directory}/memory.limit_in_bytes`, hard);
-  if (!raising && hard !== -1) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, hard);
+  if (!raising && both !== -1) writeControlIfPresent(`${directory}/memory.memsw.limit_in_bytes`, both);
   writeControl(`${directory}/memory.soft_limit_in_bytes`, softBytes);
 }

@@ -7,8 +7,11 @@ import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import { CgroupsUnavailable, requiredControllers } from '../detect.ts';
 import type { CgroupDriver } from '../driver.ts';
+
+import { createExtraGroups } from '../extra.ts';
 import { errorCode, readControl, readPids, writeControl } from '../files.ts';
 import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
+
 import { killUnified } from '../kill.ts';
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
@@ -24,8 +27,9 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
 
   return {
     version: 'v2',
+    extra: createExtraGroups(host, root, directoryOf),
     cpu: createCpuController(directoryOf),
-    memory: createMemoryController(directoryOf, protection),
+    memory: createMemoryController(directoryOf, protection, `${mount}/${root}`),
     pids: createPidsController(directoryOf),
     create: (id) => mkdirSync(directoryOf(id)),
     placement: (id) => ({
@@ -44,6 +48,7 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
       protection.delete(id);
     },
     removeRoot: () => removeEmptyPath(mount, root),
+    unified: directoryOf,
   };
 }
 

@@ -1,4 +1,5 @@
-/** cgroup v2 memory: memory.low for the request, memory.max without swap for the limit, OOM ends the whole group. */
+/** cgroup v2 memory: memory.low for the request, memory.max for the limit, memory.swap.max beside it, OOM ends the whole group. */
+import { existsSync } from 'node:fs';
 import { LimitBelowUse, type MemoryController, type MemoryLimits } from '../driver.ts';
 import { readNumber, readPairs, writeControl, writeControlIfPresent } from '../files.ts';
 import type { MemoryProtection } from './protection.ts';
@@ -6,19 +7,23 @@ import type { MemoryProtection } from './protection.ts';
 export function createMemoryController(
   directoryOf: (id: string) => string,
   protection: MemoryProtection,
+  rootDirectory: string,
 ): MemoryController {
-  const writeLimits = (id: string, { softBytes, hardBytes }: MemoryLimits) => {
+  const writeLimits = (id: string, { softBytes, hardBytes, swapBytes = 0 }: MemoryLimits) => {
+    writeControlIfPresent(`${directoryOf(id)}/memory.swap.max`, swapBytes === Infinity ? 'max' : swapBytes);
     writeControl(`${directoryOf(id)}/memory.max`, hardBytes === Infinity ? 'max' : hardBytes);
     writeControl(`${directoryOf(id)}/memory.low`, softBytes);
     protection.set(id, softBytes);
   };
   return {
     killsWholeGroup: true,
+    get limitsSwap() {
+      return existsSync(`${rootDirectory}/memory.swap.max`);
+    },
 
     limit(id, limits) {
       const directory = directoryOf(id);
       writeControl(`${directory}/memory.oom.group`, 1);
-      writeControlIfPresent(`${directory}/memory.swap.max`, 0);
       writeLimits(id, limits);
     },
 
@@ -39,6 +44,7 @@ export function createMemoryController(
         cacheBytes: stat.get('file') ?? 0,
         limitBytes: readNumber(`${directory}/memory.max`),
         peakBytes: readNumber(`${directory}/memory.peak`),
+        swapBytes: readNumber(`${directory}/memory.swap.current`),
       };
     },
 

@@ -6,6 +6,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
+import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, IsolatorHost, Limitation } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
@@ -26,7 +27,7 @@ import { createLimitationWatch } from './limitation-watch.ts';
 import { openRecords } from './records.ts';
 import { recoverContainers } from './recover.ts';
 import { lostTermination, terminationOf } from './termination.ts';
-import { refusedFields, unsupportedFields } from './unsupported.ts';
+import { hostProblems, refusedFields, unsupportedFields } from './unsupported.ts';
 
 export interface NativeOptions {
   /** The machine's data directory: `<dataDir>/agent/containers` holds our exit records, and no container sees any of it but its sandbox. */
@@ -74,6 +75,7 @@ export async function createNativeContainerizer({
     dataDirectory,
     rootMountPoint,
     seccompDirectory: options.seccompDir ?? `${dataDirectory}/agent/seccomp`,
+    ...(options.launcherBinary && { launcherBinary: options.launcherBinary }),
     policy: () => options.isolation?.() ?? {},
   };
   const isolators = createIsolators(host);
@@ -91,12 +93,13 @@ export async function createNativeContainerizer({
   };
   const { delegate } = options;
   if (delegate) context.delegate = delegate.create(context, host);
+  for (const isolator of isolators) await isolator.open?.();
   await warmUp(isolators);
   context.launcher.on('exit', (record) => containerExited(context, record));
 
   return {
     name: delegate?.name ?? 'native',
-    unsupported: delegate?.unsupported ?? unsupportedFields,
+    unsupported: (task) => [...(delegate?.unsupported ?? unsupportedFields)(task), ...hostProblems(isolators, task)],
     recover: (expected) => recoverContainers(context, expected),
     launch: (spec, signal) => launchContainer(context, spec, signal),
     wait: (containerId) => waitForContainer(context, containerId),
@@ -108,9 +111,7 @@ export async function createNativeContainerizer({
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
-    describe: async () => [
-      { name: 'native', isolators: isolators.map(({ name }) => name), unsupported: refusedFields() },
-    ],
+    describe: async () => [{ name: 'native', isolators: namesInUse(isolators, host), unsupported: refusedFields() }],
     close: () => closeContext(context),
   };
 }

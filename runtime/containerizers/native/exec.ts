@@ -4,7 +4,7 @@ import type { ExecLaunchRequest } from '../../launcher/operations.ts';
 import type { ExecRequest, ExecSession, LaunchedContainer } from '../containerizer.ts';
 import type { NativeContext } from './context.ts';
 import type { Delegate } from './delegate.ts';
-import { loadIsolators, sessionOperations } from './launch-request.ts';
+import { loadIsolators, sessionJoins, sessionOperations } from './launch-request.ts';
 
 export async function execInContainer(context: NativeContext, request: ExecRequest): Promise<ExecSession> {
   const { containers, cgroups, isolators, launcher } = context;
@@ -15,7 +15,7 @@ export async function execInContainer(context: NativeContext, request: ExecReque
   if (context.delegate) return execThroughDelegate(context, context.delegate, container.launched, request);
   const { pid, startTimeTicks } = container.launched;
   // Not CLONE_INTO_CGROUP: from inside the container's cgroup namespace the kernel lets nobody in from outside of it (nsdelegate).
-  const { joinLater } = cgroups.placement(request.containerId);
+  const { join, joinLater } = cgroups.placement(request.containerId);
   await loadIsolators(isolators, container.spec);
   const launch: ExecLaunchRequest = {
     containerId: request.containerId,
@@ -23,7 +23,8 @@ export async function execInContainer(context: NativeContext, request: ExecReque
     startTimeTicks,
     userNamespace: container.spec.userNamespace !== undefined,
     operations: [
-      ...joinLater.map((path) => ({ op: 'joinCgroup' as const, path })),
+      ...joinLater.filter((path) => !join.includes(path)).map((path) => ({ op: 'joinCgroup' as const, path })),
+      ...sessionJoins(container.spec, isolators),
       ...sessionOperations(container.spec, isolators),
     ],
     argv: request.argv,

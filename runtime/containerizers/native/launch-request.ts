@@ -53,6 +53,14 @@ export function sessionOperations(spec: ContainerSpec, isolators: Isolator[]): O
   );
 }
 
+/** The cgroups of a further process, beside the v2 group. */
+export function sessionJoins(spec: ContainerSpec, isolators: Isolator[]): Operation[] {
+  return stages(
+    isolators.map((isolator) => isolator.contribute?.(spec) ?? {}),
+    ['join'],
+  );
+}
+
 /** `shell` runs as `/bin/sh -c`; otherwise `command` and `args` as they are. */
 export function commandOf({ command, args, shell }: TaskContainer): string[] {
   if (shell !== undefined) return ['/bin/sh', '-c', shell, ...(args?.length ? ['sh', ...args] : [])];

@@ -50,6 +50,8 @@ export async function recoverContainers(context: NativeContext, expected: string
     const { ended, launched } = container;
     recovered.push({ containerId, running: !ended, ...(launched && !ended && { launched }) });
   }
+  const known = [...containers.values()].flatMap(({ spec, ended }) => (spec && !ended ? [spec] : []));
+  for (const isolator of context.isolators) isolator.recover?.(known);
   for (const containerId of orphans) {
     logger.info({ containerID: containerId }, 'an orphaned container was removed');
     const entry = running.get(containerId);

@@ -1,5 +1,7 @@
 /** Compares a Task with the table of fields. Pure. */
 import type { Task } from '../../../crds/types.generated.ts';
+import { isolatorProblems } from '../../isolators/disabled.ts';
+import type { Isolator } from '../../isolators/isolator.ts';
 import { taskFields } from './fields.ts';
 import { commandOf } from './launch-request.ts';
 
@@ -30,6 +32,15 @@ export function unsupportedFields(task: Task): string[] {
 /** Paths of fields whose values, or some of them, are refused by the table. */
 export function refusedFields(): string[] {
   return Object.keys(taskFields).filter((path) => typeof taskFields[path] === 'function');
+}
+
+/** What this host, or its operator, does not give, of all that the containers ask for. */
+export function hostProblems(isolators: readonly Isolator[], task: Task): string[] {
+  return (['initContainers', 'containers'] as const).flatMap((list) =>
+    (task.spec[list] ?? []).flatMap((container, index) =>
+      isolatorProblems(isolators, container).map((problem) => `spec.${list}[${index}].${problem}`),
+    ),
+  );
 }
 
 interface Found {

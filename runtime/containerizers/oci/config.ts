@@ -6,7 +6,7 @@
 import { capabilityNames } from '../../isolators/capabilities.ts';
 import { IsolationRefused } from '../../isolators/isolator.ts';
 import { rlimitNumbers } from '../../isolators/rlimits.ts';
-import { type LaunchRequest, type Operation, RLIMIT_UNLIMITED } from '../../launcher/operations.ts';
+import { type DeviceRule, type LaunchRequest, type Operation, RLIMIT_UNLIMITED } from '../../launcher/operations.ts';
 
 export interface OciMount {
   destination: string;
@@ -25,6 +25,7 @@ export interface OciProcess {
   rlimits: { type: string; soft: unknown; hard: unknown }[];
   noNewPrivileges: boolean;
   oomScoreAdj?: number;
+  apparmorProfile?: string;
 }
 
 export interface OciConfig {
@@ -124,6 +125,9 @@ export function translateProcess(operation: Operation, process: OciProcess): boo
     case 'workingDirectory':
       process.cwd = operation.path;
       return true;
+    case 'appArmorProfile':
+      process.apparmorProfile = operation.profile;
+      return true;
     // The runtime compiles the same profile itself.
     case 'seccomp':
       return true;
@@ -132,12 +136,20 @@ export function translateProcess(operation: Operation, process: OciProcess): boo
   }
 }
 
+function toDeviceRule({ type, ...rule }: DeviceRule): OciConfig['linux']['resources']['devices'][number] {
+  return { allow: true, ...(type !== 'a' && { type }), ...rule };
+}
+
 /** Whether the operation became configuration (or is the runtime's business anyway), so that the launcher must not carry it out. */
 function translate(operation: Operation, config: OciConfig): boolean {
   if (translateProcess(operation, config.process)) return true;
   switch (operation.op) {
     case 'joinNamespace':
       return joinNamespace(operation, config);
+    case 'deviceRules':
+      // The runtime has a way of its own to make the nodes: only what the container may do later counts, which is said last.
+      config.linux.resources.devices = [{ allow: false, access: 'rwm' }, ...operation.rules.map(toDeviceRule)];
+      return true;
     case 'joinCgroup':
     case 'pivotRoot':
     case 'loopbackUp':
@@ -205,10 +217,10 @@ function joinNamespace({ path, kinds }: Extract<Operation, { op: 'joinNamespace'
 
 /** The node, and the right to use it. */
 function addDevice(
-  { path, type, major, minor, mode }: Extract<Operation, { op: 'mknod' }>,
+  { path, type, major, minor, mode, uid = 0, gid = 0 }: Extract<Operation, { op: 'mknod' }>,
   { linux }: OciConfig,
 ): void {
-  linux.devices.push({ path, type, major, minor, fileMode: mode, uid: 0, gid: 0 });
+  linux.devices.push({ path, type, major, minor, fileMode: mode, uid, gid });
   linux.resources.devices.push({ allow: true, type, major, minor, access: 'rw' });
 }
 

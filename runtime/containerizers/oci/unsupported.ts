@@ -5,6 +5,8 @@ import type { OciRuntime } from './runtime.ts';
 
 type Check = (container: TaskContainer) => string | undefined;
 
+const notHandedOver = 'is not handed over by containerizer oci yet';
+
 /** Field below a container -> why a value of it cannot be honoured here. */
 export const ociRefusals: Record<string, Check> = {
   'namespaces.pid': ({ namespaces }) =>
@@ -13,6 +15,13 @@ export const ociRefusals: Record<string, Check> = {
     security?.userNamespace === 'Private'
       ? 'containerizer oci runs containers with the user ids of the host'
       : undefined,
+  'security.privileged': ({ security }) =>
+    security?.privileged ? 'containerizer oci runs no privileged containers' : undefined,
+  'resources.cpuset': ({ resources }) => (resources?.cpuset ? notHandedOver : undefined),
+  'resources.memoryNodes': ({ resources }) => (resources?.memoryNodes ? notHandedOver : undefined),
+  'resources.exclusiveCpus': ({ resources }) => (resources?.exclusiveCpus ? notHandedOver : undefined),
+  'resources.hugepages': ({ resources }) => (resources?.hugepages?.length ? notHandedOver : undefined),
+  'resources.io': ({ resources }) => (Object.keys(resources?.io ?? {}).length > 0 ? notHandedOver : undefined),
   tty: ({ tty }) => (tty ? 'containerizer oci has no terminal but in exec' : undefined),
   stdin: ({ stdin }) => (stdin ? 'containerizer oci has no standard input but in exec' : undefined),
 };

@@ -1,10 +1,15 @@
 /** Memory: the request is kept for the container, more than the limit ends it with ContainerLimitationMemory. */
+import { parseBytesLimit } from '../../../crds/quantity.ts';
+import type { MemoryLimits } from '../../cgroups/driver.ts';
 import type { ContainerResources } from '../../containerizers/containerizer.ts';
 import type { Isolator, IsolatorHost, Limitation } from '../isolator.ts';
 
 export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator {
   return {
     name: 'cgroups/memory',
+    asks: ({ resources }) => (isSome(resources?.limits?.swap) ? 'resources.limits.swap' : undefined),
+    problems: () =>
+      memory.limitsSwap ? [] : ["resources.limits.swap: this agent's kernel does not count swap (swapaccount)"],
     // cgroup v2 ends the whole group by itself; v1 kills one process and leaves a torso, as Mesos would not.
     polled: !memory.killsWholeGroup,
     prepare: ({ containerId, resources }) => memory.limit(containerId, memoryLimits(resources)),
@@ -17,6 +22,7 @@ export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator 
         memCacheBytes: usage.cacheBytes,
         memLimitBytes: usage.limitBytes,
         memPeakBytes: usage.peakBytes,
+        swapBytes: usage.swapBytes,
       };
     },
     limitation(containerId): Limitation | undefined {
@@ -31,8 +37,16 @@ export function memoryLimitation(limitBytes: number | undefined, peakBytes: numb
   return { reason: 'ContainerLimitationMemory', resource: 'mem', message: memoryMessage(limitBytes, peakBytes) };
 }
 
-function memoryLimits({ requests, limits }: ContainerResources): { softBytes: number; hardBytes: number } {
-  return { softBytes: requests.memBytes, hardBytes: limits.memBytes ?? requests.memBytes };
+function isSome(swap: string | number | undefined): boolean {
+  return swap !== undefined && parseBytesLimit(swap) > 0;
+}
+
+function memoryLimits({ requests, limits }: ContainerResources): MemoryLimits {
+  return {
+    softBytes: requests.memBytes,
+    hardBytes: limits.memBytes ?? requests.memBytes,
+    swapBytes: limits.swapBytes ?? 0,
+  };
 }
 
 function memoryMessage(limitBytes: number | undefined, peakBytes: number | undefined): string {

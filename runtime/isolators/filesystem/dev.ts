@@ -1,9 +1,8 @@
 /** A minimal /dev: the usual character devices, an own pts and shm, and links for the standard descriptors. No disk, no kmem, no kvm. */
 
-import type { ContainerDevice } from '../../containerizers/containerizer.ts';
 import type { Operation } from '../../launcher/operations.ts';
 import { parseWhole } from '../../resources/quantity.ts';
-import { type ContainerSpec, IsolationRefused, type Isolator } from '../isolator.ts';
+import type { ContainerSpec, Isolator } from '../isolator.ts';
 import { hasPrivateIpc } from '../namespaces.ts';
 import { onHost } from '../user-namespace.ts';
 
@@ -56,20 +55,6 @@ function terminals(spec: ContainerSpec): Operation {
   };
 }
 
-/** Devices work below /dev only: every other mount is nodev. */
-function makeDevice(device: ContainerDevice, spec: ContainerSpec): Operation[] {
-  const { path, type, major, minor, mode = 0o660, uid = 0, gid = 0 } = device;
-  if (!/^\/dev\/[^/]/.test(path) || path.split('/').includes('..'))
-    throw new IsolationRefused(`devices: ${path} is not below /dev`);
-  const usual = devices.find(([name]) => path === `/dev/${name}`);
-  if (usual) return [];
-  const parent = path.slice(0, path.lastIndexOf('/'));
-  return [
-    { op: 'mkdir', path: parent, mode: 0o755 },
-    { op: 'mknod', path, type, major, minor, mode, ...onHost(spec, { uid, gid }) },
-  ];
-}
-
 export function devIsolator(): Isolator {
   return {
     name: 'filesystem/dev',
@@ -86,7 +71,7 @@ export function devIsolator(): Isolator {
           }
         : { op: 'mount', source: '/dev/shm', target: '/dev/shm', flags: ['bind', 'nosuid', 'nodev', 'noexec'] };
       return {
-        setup: [...fixed, terminals(spec), shm, ...(spec.devices ?? []).flatMap((device) => makeDevice(device, spec))],
+        setup: [...fixed, terminals(spec), shm],
       };
     },
   };

@@ -1,7 +1,8 @@
-/** A fresh /proc of the container's own pid namespace; what would show or change the host is masked or read-only, as in Docker. */
+/** A fresh /proc of the container's own pid namespace; what would show or change the host is masked or read-only, as in Docker, unless it is privileged. */
 import { existsSync } from 'node:fs';
 import type { Operation } from '../../launcher/operations.ts';
 import type { Isolator } from '../isolator.ts';
+import { isPrivileged } from '../privileged.ts';
 
 // biome-ignore format: rows
 const maskedPaths = [
@@ -11,11 +12,18 @@ const maskedPaths = [
 const readOnlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];
 
 export function procIsolator(): Isolator {
+  const mount: Operation = {
+    op: 'mount',
+    source: 'proc',
+    target: '/proc',
+    fstype: 'proc',
+    flags: ['nosuid', 'nodev', 'noexec'],
+  };
   const operations: Operation[] = [
-    { op: 'mount', source: 'proc', target: '/proc', fstype: 'proc', flags: ['nosuid', 'nodev', 'noexec'] },
+    mount,
     // The kernel does not change: what it lacks now is not tried at each launch.
     ...readOnlyPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'readOnly', path })),
     ...maskedPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'mask', path })),
   ];
-  return { name: 'filesystem/proc', contribute: () => ({ setup: operations }) };
+  return { name: 'filesystem/proc', contribute: (spec) => ({ setup: isPrivileged(spec) ? [mount] : operations }) };
 }

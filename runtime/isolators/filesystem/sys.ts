@@ -1,8 +1,9 @@
-/** A read-only /sys, with the container's own cgroups below /sys/fs/cgroup so that programs can read their limits. */
+/** A read-only /sys (writable if the container is privileged), with the container's own cgroups below /sys/fs/cgroup so that programs can read their limits. */
 import { existsSync } from 'node:fs';
 import type { GroupView } from '../../cgroups/driver.ts';
 import type { MountFlag, Operation } from '../../launcher/operations.ts';
 import type { Isolator, IsolatorHost } from '../isolator.ts';
+import { isPrivileged } from '../privileged.ts';
 
 const maskedPaths = ['/sys/firmware', '/sys/devices/virtual/powercap'];
 const flags: MountFlag[] = ['ro', 'nosuid', 'nodev', 'noexec'];
@@ -12,9 +13,18 @@ export function sysIsolator({ cgroups }: IsolatorHost): Isolator {
     { op: 'mount', source: 'sysfs', target: '/sys', fstype: 'sysfs', flags },
     ...maskedPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'mask', path })),
   ];
+  const writable: Operation = {
+    op: 'mount',
+    source: 'sysfs',
+    target: '/sys',
+    fstype: 'sysfs',
+    flags: flags.filter((flag) => flag !== 'ro'),
+  };
   return {
     name: 'filesystem/sys',
-    contribute: ({ containerId }) => ({ setup: [...fixed, ...cgroupMounts(cgroups.views(containerId))] }),
+    contribute: (spec) => ({
+      setup: [...(isPrivileged(spec) ? [writable] : fixed), ...cgroupMounts(cgroups.views(spec.containerId))],
+    }),
   };
 }
 

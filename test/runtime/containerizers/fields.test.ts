@@ -87,11 +87,6 @@ describe('unsupportedFields', () => {
     ],
     ['a writable root', container({ security: { readOnlyRootFilesystem: false } }), 'needs an image'],
     [
-      'privileges',
-      container({ security: { privileged: true } }),
-      'spec.containers[0].security.privileged: true is not implemented yet',
-    ],
-    [
       'a CSI volume',
       task({ volumes: [{ name: 'a' }, { name: 's', csi: { driver: 'd', volumeHandle: 'h' } }] }),
       'spec.volumes[1].csi: is not implemented yet',
