@@ -45,20 +45,41 @@ export function buildEnvironment(input: EnvironmentInput): Record<string, string
   };
 }
 
-/** PORT, PORT0, PORT1 ..., PORTS and PORT_<NAME>, as Marathon sets them: the host's ports in the order the container declares them. */
+interface Port {
+  name: string | undefined;
+  number: string;
+}
+
+/**
+ * PORT, PORT0, PORT1 ..., PORTS and PORT_<NAME>, as Marathon sets them, in the order the container declares them: what a server is to listen on. With the
+ * host's network these are the host's ports; with a network of the task's own the container's, and HOST_PORT_<NAME> is what leads to them.
+ */
 function portVariables(task: Task, container: TaskContainer): Record<string, string> {
-  const bound = (task.spec.binding?.hostPorts ?? []).filter(
-    (port) => port.container === undefined || port.container === container.name,
-  );
-  const ports = bound.map((port) => ({ name: port.name, number: String(port.hostPort) }));
+  const bound = (task.spec.binding?.hostPorts ?? [])
+    .filter((port) => port.container === undefined || port.container === container.name)
+    .map(({ name, hostPort }): Port => ({ name, number: String(hostPort) }));
+  if ((task.spec.network?.mode ?? 'Host') === 'Host') return variablesOf(bound);
+  const own = (container.ports ?? []).flatMap(({ name, containerPort }): Port[] => {
+    const number =
+      containerPort === undefined ? bound.find((port) => port.name === name)?.number : String(containerPort);
+    return number === undefined ? [] : [{ name, number }];
+  });
+  return { ...variablesOf(own), ...byName('HOST_PORT_', bound) };
+}
+
+function variablesOf(ports: Port[]): Record<string, string> {
   if (ports.length === 0) return {};
-  const variables: Record<string, string> = {
+  return {
     PORT: ports[0]!.number,
     PORTS: ports.map((port) => port.number).join(','),
+    ...Object.fromEntries(ports.map((port, index) => [`PORT${index}`, port.number])),
+    ...byName('PORT_', ports),
   };
-  for (const [index, port] of ports.entries()) {
-    variables[`PORT${index}`] = port.number;
-    if (port.name) variables[`PORT_${port.name.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`] = port.number;
-  }
-  return variables;
+}
+
+function byName(prefix: string, ports: Port[]): Record<string, string> {
+  const named = ports.filter(({ name }) => name);
+  return Object.fromEntries(
+    named.map(({ name, number }) => [`${prefix}${name!.toUpperCase().replace(/[^A-Z0-9]/g, '_')}`, number]),
+  );
 }

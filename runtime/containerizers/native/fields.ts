@@ -39,11 +39,8 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.imagePullSecrets': nonEmpty('container images are not implemented yet'),
   'spec.external': notYet,
   'spec.initContainers': 'agent',
-  'spec.network.mode': unless(['Host', 'None'], 'is not implemented yet'),
-  'spec.network.networks': nonEmpty('CNI networks are not implemented yet'),
-  'spec.network.hostname': 'native',
-  'spec.network.hostAliases': nonEmpty('are not implemented yet'),
-  'spec.network.dns': nonEmpty('is not implemented yet'),
+  // The agent makes the network (runtime/network), and its files; the containerizer joins the one and binds the other.
+  'spec.network': 'agent',
 
   'spec.volumes[].name': 'agent',
   'spec.volumes[].volume': 'agent',

@@ -69,7 +69,6 @@ describe('unsupportedFields', () => {
       task({ initContainers: [{ name: 'a' }] }),
       'spec.initContainers[0]: needs command or shell',
     ],
-    ['a CNI network', task({ network: { mode: 'Cni' } }), 'spec.network.mode: "Cni" is not implemented yet'],
     [
       'GPUs',
       container({ resources: { requests: { gpus: 1 } } }),

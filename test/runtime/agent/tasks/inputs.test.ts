@@ -84,6 +84,30 @@ describe('the environment', () => {
     expect(build(taskOf({}))).not.toHaveProperty('PORT');
   });
 
+  test('has the ports to listen on in a network of its own, and the host ports that lead there', () => {
+    const ports = [
+      { name: 'http', containerPort: 80 },
+      { name: 'same', protocol: 'UDP' as const },
+    ];
+    const hostPorts = [
+      { container: 'main', name: 'http', hostPort: 31005 },
+      { container: 'main', name: 'same', hostPort: 31006 },
+    ];
+    const own = (mode: 'Cni' | 'None', binding = {}) => {
+      const task = taskOf({ network: { mode }, ...binding });
+      return build({ ...task, spec: { ...task.spec, containers: [{ ...task.spec.containers[0]!, ports }] } });
+    };
+    expect(own('Cni', { binding: { agentName: 'a1', hostPorts } })).toMatchObject({
+      PORT: '80',
+      PORT_HTTP: '80',
+      PORT_SAME: '31006',
+      HOST_PORT_HTTP: '31005',
+      HOST_PORT_SAME: '31006',
+    });
+    expect(own('None')).toMatchObject({ PORTS: '80' });
+    expect(own('None')).not.toHaveProperty('HOST_PORT_HTTP');
+  });
+
   test('field references read the named fields, and an absent label is empty', () => {
     const task = taskOf({ index: 4 });
     expect(
