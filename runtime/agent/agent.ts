@@ -66,7 +66,11 @@ export async function startAgent({
     let document: Agent | undefined;
     const containerizer =
       options.containerizer ??
-      (await openContainerizer(paths, logger, { spec: () => document?.spec, ociRuntime: options.ociRuntime }));
+      (await openContainerizer(paths, logger, {
+        spec: () => document?.spec,
+        portRanges: () => document?.status?.allocatable?.ports,
+        ociRuntime: options.ociRuntime,
+      }));
     opened.push(() => containerizer.close());
     const networks = await openNetworks({
       agentDirectory: paths.root,

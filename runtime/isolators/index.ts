@@ -26,6 +26,7 @@ import { hostnameIsolator } from './hostname.ts';
 import type { Isolator, IsolatorHost } from './isolator.ts';
 import { namespacesIsolator } from './namespaces.ts';
 import { networkIsolator } from './network.ts';
+import { networkPortsIsolator } from './network-ports.ts';
 import { noNewPrivilegesIsolator } from './no-new-privileges.ts';
 import { oomScoreIsolator } from './oom-score.ts';
 import { rlimitsIsolator } from './rlimits.ts';
@@ -63,6 +64,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     sealedRootIsolator(),
     hostnameIsolator(),
     networkIsolator(),
+    networkPortsIsolator(host),
     terminalIsolator(),
     rlimitsIsolator(host),
     oomScoreIsolator(),

@@ -78,6 +78,12 @@ export interface IsolatorHost {
   launcherBinary?: string;
   /** The operator's policy, read anew for each launch. */
   policy(): AgentIsolation;
+  /** Host ports that the agent gives to tasks ("31000-32000"), as its document says now. */
+  portRanges?(): string | undefined;
+  /** Of a container that runs; also of one that an earlier agent process launched. */
+  specOf?(containerId: string): ContainerSpec | undefined;
+  /** Between two looks at listening sockets, for tests. */
+  portsIntervalMs?: number;
 }
 
 /** The document asks for something that cannot be done here. The message names the field. */

@@ -91,7 +91,6 @@ function unsupportedSpec({ spec }: Agent): { reason: string; message: string } |
   const { isolation, oversubscription, disks, housekeeping } = spec;
   const refused = [
     ...((isolation?.disabledIsolators?.length ?? 0) > 0 ? ['isolation.disabledIsolators'] : []),
-    ...(isolation?.enforcePorts ? ['isolation.enforcePorts'] : []),
     ...(oversubscription !== undefined ? ['oversubscription'] : []),
     ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
     ...(housekeeping !== undefined ? ['housekeeping'] : []),

@@ -17,6 +17,8 @@ import type { AgentPaths } from './paths.ts';
 export interface ContainerizerSettings {
   /** What the Agent document says now. */
   spec(): AgentSpec | undefined;
+  /** Host ports that it offers ("31000-32000"). */
+  portRanges?(): string | undefined;
   /** Name on PATH or absolute path of the OCI runtime. Default: crun, else runc, else youki. */
   ociRuntime?: string | undefined;
 }
@@ -25,14 +27,14 @@ export interface ContainerizerSettings {
 export async function openContainerizer(
   paths: AgentPaths,
   logger: Logger,
-  { spec, ociRuntime }: ContainerizerSettings = { spec: () => undefined },
+  { spec, portRanges, ociRuntime }: ContainerizerSettings = { spec: () => undefined },
 ): Promise<Containerizer> {
   const options: NativeOptions = {
     dataDir: paths.dataDir,
     runtimeDir: paths.runtimeDir,
     cgroupRoot: join('tepui', paths.instance),
     logger,
-    options: { isolation: () => spec()?.isolation },
+    options: { isolation: () => spec()?.isolation, ...(portRanges && { portRanges }) },
   };
   const native = await createNativeContainerizer(options);
   return createComposingContainerizer({

@@ -44,6 +44,10 @@ export interface NativeOptions {
     seccompDir?: string;
     /** Agent.spec.isolation, asked for at each launch. Default: the built-in policy. */
     isolation?: () => AgentIsolation | undefined;
+    /** Host ports that the agent gives to tasks, asked for now and then. Default: none, and none are enforced. */
+    portRanges?: () => string | undefined;
+    /** Between two looks at listening sockets, for tests. Default: 30 000. */
+    portsIntervalMs?: number;
     /** Of the machine; for tests of a restart. */
     bootId?: string;
     /** Default `<dataDir>/agent/containers`. */
@@ -77,6 +81,9 @@ export async function createNativeContainerizer({
     seccompDirectory: options.seccompDir ?? `${dataDirectory}/agent/seccomp`,
     ...(options.launcherBinary && { launcherBinary: options.launcherBinary }),
     policy: () => options.isolation?.() ?? {},
+    portRanges: () => options.portRanges?.(),
+    specOf: (containerId) => context.containers.get(containerId)?.spec,
+    ...(options.portsIntervalMs !== undefined && { portsIntervalMs: options.portsIntervalMs }),
   };
   const isolators = createIsolators(host);
   const context: NativeContext = {

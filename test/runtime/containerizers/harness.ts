@@ -66,7 +66,15 @@ export interface NodeKind {
 
 const native: NodeKind = { create: createNativeContainerizer };
 
-export async function startNode({ parent = '/var/lib', kind = native } = {}): Promise<TestNode> {
+export async function startNode({
+  parent = '/var/lib',
+  kind = native,
+  options: nodeOptions = {},
+}: {
+  parent?: string;
+  kind?: typeof native;
+  options?: NativeOptions['options'];
+} = {}): Promise<TestNode> {
   const dataDir = mkdtempSync(join(realpathSync(parent), 'tepui-test-'));
   const runtimeDir = mkdtempSync('/run/tepui-test-');
   const cgroupRoot = `tepui-test-${randomBytes(4).toString('hex')}/node`;
@@ -84,7 +92,7 @@ export async function startNode({ parent = '/var/lib', kind = native } = {}): Pr
       runtimeDir,
       cgroupRoot,
       logger: pino({ level: 'silent' }),
-      options: { isolation: () => isolation, ...options },
+      options: { isolation: () => isolation, ...nodeOptions, ...options },
     });
   const { controllers, unified } = detectCgroups();
   const hierarchies = [...new Set([...controllers.values(), ...(unified ? [unified] : [])])];
