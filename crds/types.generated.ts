@@ -470,7 +470,7 @@ export interface TaskContainer {
   tty?: boolean;
   /** Keep standard input open for `tepui attach`; otherwise it is /dev/null. Default false, filled in by the API server. */
   stdin?: boolean;
-  /** First signal of a kill. Default "SIGTERM", filled in by the API server. */
+  /** First signal of a kill. Default: the image's, else SIGTERM. */
   stopSignal?: string;
   /** Rotation of `stdout` and `stderr` in the sandbox. */
   logs?: ContainerLogs;

@@ -2,7 +2,7 @@
 
 import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
-import type { Task } from '../../../crds/types.generated.ts';
+import type { FetchUri, Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import type { Images } from '../../images/index.ts';
@@ -27,6 +27,8 @@ export interface TaskContext {
   /** tmpfs, secret and configMap volumes. */
   memoryVolumes: MemoryVolumes;
   images: Images;
+  /** Brings files into sandboxes. Absent: there is none, and tasks with files are refused. */
+  fetcher?: TaskFetcher;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */
@@ -51,4 +53,16 @@ export interface TaskVolumes {
   readiness(task: Task): Readiness;
   /** Host directory of an available volume of this agent, made ready for its user; undefined when there is none. */
   prepare(namespace: string, name: string, user: { uid: number; gid: number }): Promise<string | undefined>;
+}
+
+export interface TaskFetcher {
+  /** Resolves when all files are in the sandbox. Rejects with a sentence for the user about the first that cannot be fetched. */
+  fetch(request: {
+    uris: FetchUri[];
+    sandbox: string;
+    sandboxRoot: string;
+    user: { uid: number; gid: number; supplementalGids: number[] };
+    signal: AbortSignal;
+    onProgress(progress: { item: string; doneBytes: number; totalBytes?: number }): void;
+  }): Promise<void>;
 }

@@ -10,6 +10,8 @@ export interface EnvironmentInput {
   containerId: string;
   sandbox: string;
   user: { name: string; home: string };
+  /** Of the image: over the defaults, under everything else. */
+  image?: Record<string, string>;
   /** The container's env with every valueFrom resolved. These win over everything else, as in Mesos. */
   resolved: Record<string, string>;
 }
@@ -24,6 +26,7 @@ export function buildEnvironment(input: EnvironmentInput): Record<string, string
     HOME: user.home,
     USER: user.name,
     LOGNAME: user.name,
+    ...input.image,
     TEPUI_TASK_NAME: name,
     TEPUI_TASK_UID: task.metadata?.uid ?? '',
     TEPUI_NAMESPACE: task.metadata?.namespace ?? '',

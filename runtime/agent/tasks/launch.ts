@@ -1,14 +1,16 @@
 /** From a Task document to what the containerizer needs, in two halves: what is read before the launch is checkpointed, and what is made after. */
 import { existsSync } from 'node:fs';
-import { userInfo } from 'node:os';
 import { parseBytes, parseBytesLimit, parseMilli, parseMilliLimit } from '../../../crds/quantity.ts';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
-import type { ContainerResources, LaunchSpec } from '../../containerizers/containerizer.ts';
+import type { ContainerResources, ImageRoot, LaunchSpec } from '../../containerizers/containerizer.ts';
+import { imageCommand, type ProvisionedImage, type PullPolicy, type RegistryCredentials } from '../../images/index.ts';
+import { sandboxInContainer } from '../../isolators/filesystem/sandbox.ts';
 import { hostNetworkInfos } from '../../network/index.ts';
 import { volumeNames } from '../node/volumes.ts';
 import type { TaskContext } from './context.ts';
 import { resolveEnvironment } from './env-sources.ts';
 import { buildEnvironment } from './environment.ts';
+import { containerUser, imageEnvironment, readPullCredentials } from './image.ts';
 import { signalNumber } from './outcome.ts';
 import { type ContainerRecord, containerIdOf, type TaskRecord } from './record.ts';
 import { createMemberSandbox, createSandbox, sandboxPath } from './sandbox.ts';
@@ -17,7 +19,7 @@ import { documentContainer, waitsFor } from './start-order.ts';
 import type { HistoryEntry } from './status.ts';
 import { intend, step } from './steps.ts';
 import { type ProjectedObjects, readProjectedObjects, resolveTaskMounts } from './task-mounts.ts';
-import { type ResolvedUser, resolveUser } from './user.ts';
+import type { ResolvedUser } from './user.ts';
 
 const DEFAULT_CPUS = 0.1;
 const DEFAULT_MEM_BYTES = 128 * 2 ** 20;
@@ -26,24 +28,26 @@ const SIGTERM = 15;
 
 /** What a launch needs from outside: read before anything is made, so that an API server that is away costs a retry and nothing else. */
 export interface LaunchInputs {
-  user: ResolvedUser;
+  /** Of registries; only read for a container with an image. */
+  credentials: RegistryCredentials[];
   resolvedEnvironment: Record<string, string>;
-  /** Secrets and ConfigMaps of volumes. */
   objects: ProjectedObjects;
 }
 
-/** Rejects with UserUnknown, EnvironmentSourceMissing or VolumeSourceMissing (the container failed), or with a client error (worth a retry). */
+/**
+ * Rejects with EnvironmentSourceMissing, VolumeSourceMissing or PullSecretInvalid (the container failed), or with a client error (worth a retry).
+ */
 export async function readLaunchInputs(
   context: TaskContext,
   task: Task,
   container: TaskContainer,
 ): Promise<LaunchInputs> {
-  const { switchUser, defaultUser } = context.policy();
-  const userText = switchUser ? (container.user ?? task.spec.user ?? defaultUser) : String(userInfo().uid);
-  const user = resolveUser(userText);
-  const resolvedEnvironment = await resolveEnvironment(context.client, task, container);
-  const objects = await readProjectedObjects(context.client, task, container);
-  return { user, resolvedEnvironment, objects };
+  const [credentials, resolvedEnvironment, objects] = await Promise.all([
+    container.image === undefined ? [] : readPullCredentials(context, task),
+    resolveEnvironment(context.client, task, container),
+    readProjectedObjects(context.client, task, container),
+  ]);
+  return { credentials, resolvedEnvironment, objects };
 }
 
 /**
@@ -133,18 +137,26 @@ function needsTransfer(container: TaskContainer | undefined): boolean {
   return container?.image !== undefined || (container?.uris?.length ?? 0) > 0;
 }
 
-/** Makes the sandbox and the mounts' sources. Rejects with MountInvalid or a system error: the launch failed. */
+export interface LaunchParts {
+  inputs: LaunchInputs;
+  /** Of the container's root; pulled and pinned. */
+  image?: ProvisionedImage;
+  /** Pulls an image that is mounted as a volume. */
+  volumeImage(source: { reference: string; pullPolicy?: PullPolicy }): Promise<string[]>;
+  shared: SharedParts;
+}
+
+/** Makes the sandbox and the mounts' sources. Rejects with MountInvalid, UserUnknown or a system error: the launch failed. */
 export async function prepareLaunch(
   context: TaskContext,
   record: TaskRecord,
   container: ContainerRecord,
-  inputs: LaunchInputs,
-  shared: SharedParts,
+  { inputs, image, volumeImage, shared }: LaunchParts,
 ): Promise<LaunchSpec> {
-  const { user } = inputs;
   const { namespace, name, groupId, isGroup } = record;
   const task = record.task!;
   const declared = documentContainer(task, container)!;
+  const user = await containerUser(context, task, declared, image);
   const containerId = containerIdOf(record, container);
   const key = { namespace, task: name, groupId };
   const sandbox = isGroup
@@ -156,23 +168,34 @@ export async function prepareLaunch(
     taskSandbox: record.sandbox,
     user,
     objects: inputs.objects,
+    image: volumeImage,
   });
-  const home = homeOf(user, sandbox);
+  const root: ImageRoot | undefined = image && {
+    reference: image.reference,
+    digest: image.digest,
+    layers: image.layers,
+  };
+  const sandboxInside = sandboxInContainer({ sandbox, ...(root && { image: root }) });
+  const home = homeOf(user, sandboxInside, image !== undefined);
   const { agent } = context;
   const env = buildEnvironment({
     task,
     container: declared,
     agent,
     containerId,
-    sandbox,
+    sandbox: sandboxInside,
     user: { name: user.name, home },
+    image: imageEnvironment(image),
     resolved: inputs.resolvedEnvironment,
   });
+  const workingDirectory = declared.workingDir ?? image?.config.workingDir;
   return {
     containerId,
     ...(isGroup && { groupId }),
     task,
     container: declared,
+    ...(image && { image: root, argv: imageCommand(declared, image.config) }),
+    ...(image && workingDirectory && { workingDirectory }),
     sandbox,
     env,
     user: { ...user, home },
@@ -221,7 +244,8 @@ export function containerResources(container: TaskContainer, defaultPids?: numbe
   };
 }
 
-/** The user's home if there is one: system users such as nobody have none, and their programs want a place that exists. */
-function homeOf(user: ResolvedUser, sandbox: string): string {
+/** The user's home if there is one: system users such as nobody have none, and their programs want a place that exists. What an image has is its own affair. */
+function homeOf(user: ResolvedUser, sandbox: string, hasImage: boolean): string {
+  if (hasImage) return user.home;
   return user.home !== '/' && existsSync(user.home) ? user.home : sandbox;
 }

@@ -15,6 +15,7 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
   const records = [...(await context.records.load()).values()].map(upgradeRecord);
   const expected = records.flatMap(expectedContainerIds);
   const found = new Map((await context.containerizer.recover(expected)).map((entry) => [entry.containerId, entry]));
+  await context.images.retainHolders(expected);
   await context.memoryVolumes.recover(records.flatMap(({ phase, groupId }) => (phase === 'Cleaned' ? [] : [groupId])));
   await context.networks.recover(records.filter(({ phase }) => phase !== 'Cleaned').map(({ groupId }) => groupId));
   for (const record of records) {

@@ -7,7 +7,9 @@ export async function removeContainer(runner: TaskRunner, name: string): Promise
   const { context } = runner;
   const record = runner.requireRecord();
   const container = record.containers.find((candidate) => candidate.name === name)!;
-  await context.slots.use(() => context.containerizer.destroy(containerIdOf(record, container)));
+  const containerId = containerIdOf(record, container);
+  await context.slots.use(() => context.containerizer.destroy(containerId));
+  await context.images.release(containerId);
   runner.views.set(name, { kind: 'None', neverStarted: true });
   // Only in memory: after a crash the removal is asked for again, which is cheaper than one more fsync per run.
   runner.changeInMemory((current) => markRemoved(current, name));

@@ -23,6 +23,8 @@ import { taskProblems } from './validate.ts';
 
 const RETRY_MIN_MS = 250;
 const RETRY_MAX_MS = 30_000;
+/** Each step of a transfer that is told is a write to the API server. */
+const PROGRESS_MS = 2_000;
 
 export interface RunnerOwner {
   /** Whether the list of documents is complete. */
@@ -45,6 +47,7 @@ export class TaskRunner {
   /** What this process made for the containers together; absent before that. */
   sharedParts: SharedParts | undefined;
   readonly checks: TaskChecks;
+  private readonly shownMs = new Map<string, number>();
   private readonly owner: RunnerOwner;
   private readonly delivery: Delivery;
   private timer: NodeJS.Timeout | undefined;
@@ -146,6 +149,21 @@ export class TaskRunner {
     if (this.record === undefined)
       throw new Error(`no record of task ${this.name()}: the plan asked for a step that needs one`);
     return this.record;
+  }
+
+  /** What is being done for a container before it runs; undefined when that is over. Told at most every few seconds. */
+  show(name: string, activity: Activity | undefined): void {
+    const { [name]: shown, ...others } = this.activities;
+    if (activity === undefined) {
+      this.activities = others;
+      this.shownMs.delete(name);
+      return;
+    }
+    const now = this.context.now();
+    if (shown?.state === activity.state && now < (this.shownMs.get(name) ?? 0) + PROGRESS_MS) return;
+    this.activities = { ...others, [name]: activity };
+    this.shownMs.set(name, now);
+    this.wake();
   }
 
   /** Hands the record's report, or the removal of the finalizer, to the API server; retried until it is acknowledged. */

@@ -1,14 +1,15 @@
 /** Starts the next run of a container: everything from its inputs to its running command. Idempotent up to the launch itself. */
-import { VolumeSourceMissing } from '../memory-volumes/projected-files.ts';
-import { EnvironmentSourceMissing } from './env-sources.ts';
+import type { LaunchSpec } from '../../containerizers/containerizer.ts';
+import type { ProvisionedImage, ProvisionRequest, RegistryCredentials } from '../../images/index.ts';
+import { describeImage, isFinalInputError } from './image.ts';
 import { prepareLaunch, readLaunchInputs } from './launch.ts';
+import { signalNumber } from './outcome.ts';
 import { keepPreviousLogs } from './previous-logs.ts';
-import type { ContainerRecord, TaskRecord } from './record.ts';
+import { type ContainerRecord, containerIdOf, type TaskRecord } from './record.ts';
 import type { TaskRunner } from './runner.ts';
 import { memberSandbox } from './sandbox.ts';
 import { documentContainer } from './start-order.ts';
-import { intend, markLaunched, noteEnds, step } from './steps.ts';
-import { UserUnknown } from './user.ts';
+import { intend, type LaunchedFacts, markLaunched, noteEnds, step } from './steps.ts';
 
 /**
  * At most once per run: the run is durable in the record before the containerizer is called. Rejects when it is worth a retry; what cannot
@@ -21,14 +22,13 @@ export async function startContainer(
   transfer: AbortSignal,
 ): Promise<void> {
   const { context } = runner;
-  const begun = context.now();
   const { run } = containerOf(runner.requireRecord(), name);
   if (containerOf(runner.requireRecord(), name).phase === 'Waiting') {
     await runner.change((record) => intend(record, name));
   }
   runner.views.set(name, { kind: 'None', neverStarted: true });
   try {
-    await launch(runner, name, begun, signal, transfer);
+    await launch({ runner, name, begunMs: context.now(), signal, transfer });
   } catch (error) {
     if (runner.isClosed() && transfer.aborted && !signal.aborted) return;
     if (error instanceof Retry) throw error.cause;
@@ -42,16 +42,21 @@ export async function startContainer(
         noteEnds(record, [{ name, run, end: { failure, finishedAtMs: context.now() } }], context.agent.bootId),
       { durable: false },
     );
+  } finally {
+    runner.show(name, undefined);
   }
 }
 
-async function launch(
-  runner: TaskRunner,
-  name: string,
-  begun: number,
-  signal: AbortSignal,
-  _transfer: AbortSignal,
-): Promise<void> {
+interface Launch {
+  runner: TaskRunner;
+  name: string;
+  begunMs: number;
+  signal: AbortSignal;
+  transfer: AbortSignal;
+}
+
+async function launch(launch: Launch): Promise<void> {
+  const { runner, name, signal } = launch;
   const { context } = runner;
   const record = runner.requireRecord();
   const container = containerOf(record, name);
@@ -60,25 +65,89 @@ async function launch(
   if (task === undefined || declared === undefined) throw new Error('the document of its launch is not known any more');
   const inputs = await readLaunchInputs(context, task, declared).catch((error: unknown) => {
     // An API server that is away costs a retry and nothing else.
-    const isFinal =
-      error instanceof EnvironmentSourceMissing || error instanceof VolumeSourceMissing || error instanceof UserUnknown;
-    throw isFinal ? error : new Retry(error);
+    throw isFinalInputError(error) ? error : new Retry(error);
   });
-  await context.slots.use(async () => {
+  const pull = (source: ImageSource): Promise<ProvisionedImage> => pullImage(launch, source, inputs.credentials);
+  const { image: reference, imagePullPolicy: pullPolicy } = declared;
+  const image = reference === undefined ? undefined : await pull({ reference, ...(pullPolicy && { pullPolicy }) });
+  const prepare = async (): Promise<LaunchSpec> => {
     signal.throwIfAborted();
     if (container.run > 0) await keepLogs(runner, name);
-    const spec = await prepareLaunch(context, record, container, inputs, runner.sharedParts ?? {});
-    if (runner.record?.report.state === 'Staging') {
-      runner.changeInMemory((current) => step(current, { state: 'Starting' }, context.now()));
-    }
-    const launched = await context.containerizer.launch(spec, signal);
-    context.metrics.launched(context.now() - begun);
-    noteLaunched(runner, name, launched.startedAt, launched.pid);
-    runner.follow(name, spec.containerId);
-    context.logger.info(
-      { task: runner.name(), containerID: spec.containerId, durationMs: context.now() - begun },
-      'container started',
-    );
+    return prepareLaunch(context, record, container, {
+      inputs,
+      ...(image && { image }),
+      volumeImage: async (source) => (await pull(source)).layers,
+      shared: runner.sharedParts ?? {},
+    });
+  };
+  // A run before has fetched them into the same sandbox.
+  if (container.wasStarted || (declared.uris?.length ?? 0) === 0) {
+    await context.slots.use(async () => runContainer(launch, await prepare(), image));
+    return;
+  }
+  const spec = await context.slots.use(prepare);
+  await fetchFiles(launch, spec);
+  await context.slots.use(() => runContainer(launch, spec, image));
+}
+
+async function runContainer(
+  { runner, name, begunMs, signal }: Launch,
+  spec: LaunchSpec,
+  image: ProvisionedImage | undefined,
+): Promise<void> {
+  const { context } = runner;
+  signal.throwIfAborted();
+  runner.show(name, undefined);
+  if (runner.record?.report.state === 'Staging') {
+    runner.changeInMemory((current) => step(current, { state: 'Starting' }, context.now()));
+  }
+  const launched = await context.containerizer.launch(spec, signal);
+  context.metrics.launched(context.now() - begunMs);
+  const stopSignal = signalNumber(spec.container.stopSignal ?? image?.config.stopSignal ?? '');
+  noteLaunched(runner, name, launched.startedAt, {
+    pid: launched.pid,
+    ...(image && { image: describeImage(image) }),
+    ...(stopSignal !== undefined && { stopSignal }),
+  });
+  runner.follow(name, spec.containerId);
+  context.logger.info(
+    { task: runner.name(), containerID: spec.containerId, durationMs: context.now() - begunMs },
+    'container started',
+  );
+}
+
+type ImageSource = Pick<ProvisionRequest, 'reference' | 'pullPolicy'>;
+
+/** Pinned for the container's run until that is removed. */
+function pullImage(
+  { runner, name, transfer }: Launch,
+  source: ImageSource,
+  credentials: RegistryCredentials[],
+): Promise<ProvisionedImage> {
+  const { context } = runner;
+  const record = runner.requireRecord();
+  return context.images.provision({
+    ...source,
+    credentials,
+    holder: containerIdOf(record, containerOf(record, name)),
+    allowedPaths: context.policy().allowedHostPaths,
+    signal: transfer,
+    onProgress({ phase, item, doneBytes, totalBytes }) {
+      if (phase !== 'Complete') runner.show(name, { state: 'Pulling', progress: { item, doneBytes, totalBytes } });
+    },
+  });
+}
+
+async function fetchFiles({ runner, name, transfer }: Launch, { container, sandbox, user }: LaunchSpec): Promise<void> {
+  const { fetcher } = runner.context;
+  if (fetcher === undefined) throw new Error('uris: this agent fetches no files');
+  await fetcher.fetch({
+    uris: container.uris ?? [],
+    sandbox,
+    sandboxRoot: runner.context.sandboxRoot,
+    user,
+    signal: transfer,
+    onProgress: (progress) => runner.show(name, { state: 'Fetching', progress }),
   });
 }
 
@@ -93,15 +162,20 @@ async function keepLogs(runner: TaskRunner, name: string): Promise<void> {
 /** The container of an interrupted launch turned out to run: it is as if its launch had just been answered. */
 export function takeBack(runner: TaskRunner, name: string): void {
   const { startedAtMs, pid } = containerOf(runner.requireRecord(), name);
-  noteLaunched(runner, name, new Date(startedAtMs ?? runner.context.now()), pid);
+  noteLaunched(runner, name, new Date(startedAtMs ?? runner.context.now()), pid === undefined ? {} : { pid });
 }
 
 /**
  * Neither waited for nor synced: as long as the machine runs, recovery comes to the same record from the running container; and after a restart
  * of the machine it is the boot id that decides.
  */
-function noteLaunched(runner: TaskRunner, name: string, startedAt: Date, pid: number | undefined): void {
-  const facts = { startedAtMs: startedAt.getTime(), ...(pid !== undefined && { pid }) };
+function noteLaunched(
+  runner: TaskRunner,
+  name: string,
+  startedAt: Date,
+  others: Omit<LaunchedFacts, 'startedAtMs'>,
+): void {
+  const facts: LaunchedFacts = { startedAtMs: startedAt.getTime(), ...others };
   runner
     .change((record) => markLaunched(record, name, facts, runner.context.now()), { durable: false })
     .catch((err: unknown) => {

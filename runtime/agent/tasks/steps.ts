@@ -31,6 +31,8 @@ export interface LaunchedFacts {
   startedAtMs: number;
   pid?: number;
   image?: string;
+  /** The image's, where the document names none. */
+  stopSignal?: number;
 }
 
 /** Its command runs. */

@@ -15,7 +15,7 @@ import {
 } from '../memory-volumes/projected-files.ts';
 import type { TaskContext } from './context.ts';
 import { containerResources } from './launch.ts';
-import { MountInvalid, resolveMounts, type TaskVolume } from './mounts.ts';
+import { resolveMounts, type TaskVolume } from './mounts.ts';
 
 /** Secrets and ConfigMaps by the name of the task's volume; undefined where an optional one does not exist. Holds secrets: never logged, never stored. */
 export type ProjectedObjects = ReadonlyMap<string, ProjectedObject | undefined>;
@@ -28,6 +28,8 @@ export interface MountInputs {
   taskSandbox?: string;
   user: { uid: number; gid: number };
   objects: ProjectedObjects;
+  /** Pulls an image for the container, and answers with its layers, the uppermost first. */
+  image(source: NonNullable<TaskVolume['image']>): Promise<string[]>;
 }
 
 /**
@@ -85,9 +87,7 @@ export function resolveTaskMounts(
         objects.get(volume.name),
         user,
       ),
-    image: async ({ reference }) => {
-      throw new MountInvalid(`image ${reference}: container images are not implemented yet`);
-    },
+    image: inputs.image,
   });
 }
 

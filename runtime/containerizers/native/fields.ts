@@ -36,7 +36,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   // With one container both values mean the same.
   'spec.shareCgroups': 'native',
   'spec.revocable': unless([false], 'is not implemented yet'),
-  'spec.imagePullSecrets': nonEmpty('container images are not implemented yet'),
+  'spec.imagePullSecrets': 'agent',
   'spec.external': notYet,
   'spec.initContainers': 'agent',
   // The agent makes the network (runtime/network), and its files; the containerizer joins the one and binds the other.
@@ -51,14 +51,13 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.volumes[].tmpfs': 'agent',
   'spec.volumes[].secret': 'agent',
   'spec.volumes[].configMap': 'agent',
-  'spec.volumes[].image': () => 'container images are not implemented yet',
+  'spec.volumes[].image': 'agent',
   'spec.volumes[].csi': notYet,
 
   'spec.containers': 'agent',
   'spec.containers[].name': 'agent',
-  'spec.containers[].image': () =>
-    'container images are not implemented yet; without an image the container sees the read-only file system of the host',
-  'spec.containers[].imagePullPolicy': () => 'container images are not implemented yet',
+  'spec.containers[].image': 'agent',
+  'spec.containers[].imagePullPolicy': 'agent',
   'spec.containers[].command': 'native',
   'spec.containers[].args': 'native',
   'spec.containers[].shell': 'native',
@@ -95,10 +94,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].security.noNewPrivileges': 'native',
   'spec.containers[].security.seccompProfile': 'native',
   'spec.containers[].security.appArmorProfile': 'native',
-  'spec.containers[].security.readOnlyRootFilesystem': unless(
-    [true],
-    'needs an image: the root file system of the host is always read-only',
-  ),
+  'spec.containers[].security.readOnlyRootFilesystem': 'native',
   'spec.containers[].security.privileged': 'native',
   'spec.containers[].security.userNamespace': unless(['Auto', 'Host'], 'is not implemented yet'),
   'spec.containers[].namespaces': 'native',

@@ -24,6 +24,10 @@ export function unsupportedFields(task: Task): string[] {
     for (const [index, container] of (task.spec[list] ?? []).entries()) {
       if (!container.image && commandOf(container).length === 0)
         problems.push(`spec.${list}[${index}]: needs command or shell`);
+      if (!container.image && container.security?.readOnlyRootFilesystem === false) {
+        const field = `spec.${list}[${index}].security.readOnlyRootFilesystem`;
+        problems.push(`${field}: needs an image: the root file system of the host is always read-only`);
+      }
     }
   }
   return problems;

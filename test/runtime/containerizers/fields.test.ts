@@ -63,7 +63,6 @@ describe('unsupportedFields', () => {
   });
 
   test.each<[string, Task, string]>([
-    ['an image', container({ image: 'debian' }), 'spec.containers[0].image: container images are not implemented yet'],
     [
       'an init container without a command',
       task({ initContainers: [{ name: 'a' }] }),

@@ -72,11 +72,6 @@ suite('an agent with real containers', () => {
       { state: 'Failed', message: expect.stringContaining('secret "nosecret"') },
     ],
     [
-      'an-image',
-      { image: 'x' },
-      { state: 'Error', reason: 'TaskInvalid', message: expect.stringContaining('spec.containers[0].image') },
-    ],
-    [
       'too-much',
       { shell: 'x=$(head -c 60000000 /dev/zero | tr "\\0" x); echo $x | wc', resources: { requests: { mem: '16Mi' } } },
       {
