@@ -5,6 +5,8 @@ import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { openImages } from '../images/index.ts';
 import { buildLauncher } from '../launcher/build.ts';
 import { openNetworks } from '../network/index.ts';
+import { withDiskLimits } from './disk-limits/limited-containerizer.ts';
+import { openDiskParts } from './disk-limits/open.ts';
 import { createAuthorizer } from './endpoint/authorize.ts';
 import { type Endpoint, startEndpoint } from './endpoint/server.ts';
 import { openMemoryVolumes } from './memory-volumes/memory-volumes.ts';
@@ -40,6 +42,7 @@ export interface RunningAgent {
 }
 
 const STATUS_WRITES_AT_ONCE = 16;
+const SIGKILL = 9;
 
 /**
  * Resolves when earlier tasks are taken back and the endpoint listens; registration goes on in the background, so an agent also starts
@@ -64,14 +67,14 @@ export async function startAgent({
     const { client, close: disconnect } = await connect(connection);
     opened.push(disconnect);
     let document: Agent | undefined;
-    const containerizer =
+    const plain =
       options.containerizer ??
       (await openContainerizer(paths, logger, {
         spec: () => document?.spec,
         portRanges: () => document?.status?.allocatable?.ports,
         ociRuntime: options.ociRuntime,
       }));
-    opened.push(() => containerizer.close());
+    opened.push(() => plain.close());
     const networks = await openNetworks({
       agentDirectory: paths.root,
       runtimeDir: paths.runtimeDir,
@@ -81,6 +84,16 @@ export async function startAgent({
       logger,
     });
     opened.push(() => networks.close());
+    const disk = await openDiskParts({
+      paths,
+      intervalMs: (options.diskWatchIntervalSeconds ?? 15) * 1000,
+      strict: options.strict ?? true,
+      kill: (containerId) => plain.signal(containerId, SIGKILL),
+      onUsage: (containerId) => manager.diskUsageChanged(containerId),
+      logger,
+    });
+    opened.push(disk.sandboxes.close);
+    const containerizer = withDiskLimits(plain, disk.sandboxes);
     const volumes = createVolumeKeeper({
       client,
       agentName: agent.name,
@@ -110,6 +123,7 @@ export async function startAgent({
       volumes,
       memoryVolumes,
       images,
+      diskLimits: disk.sandboxes,
       policy: () => policyOf(document),
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),

@@ -7,6 +7,7 @@ import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
 import { openNetworks } from '../network/index.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
+import { openDiskParts } from './disk-limits/open.ts';
 import { endLaunchers, openContainerizer } from './node/containerizer.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
@@ -77,6 +78,10 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
       }),
     );
     await containerizer.close();
+    // Sandboxes that were file systems in files: their logs stay, the mounts go.
+    const disk = await openDiskParts({ paths, strict: false, kill: async () => {}, logger });
+    await disk.sandboxes.recover([]);
+    await disk.sandboxes.close();
     if (options.containerizer === undefined) await endLaunchers(paths);
     await takeBackNetworks(paths, logger);
     // Mounts first: what is on them is not ours to walk through.

@@ -18,6 +18,8 @@ export interface AgentOptions {
   cniConfigDirectory?: string;
   /** Directories of CNI plug-ins, separated by colons. Default: CNI_PATH, else /opt/cni/bin:/usr/lib/cni. */
   cniPluginPath?: string;
+  /** How often the disk usage of sandboxes and volumes is measured. Default: 15. */
+  diskWatchIntervalSeconds?: number;
   /** Where per-boot directories are. Default: /run/tepui. */
   runtimeRoot?: string;
   /** Labels for the Agent document when it is created, beside those of host name, system and architecture. */

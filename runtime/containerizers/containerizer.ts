@@ -145,6 +145,9 @@ export interface ResourceStatistics {
   memCacheBytes?: number;
   memLimitBytes?: number;
   memPeakBytes?: number;
+  /** Of the sandbox, when last measured; with a disk limit only. */
+  diskUsedBytes?: number;
+  diskLimitBytes?: number;
   processes?: number;
   swapBytes?: number;
   /** On cgroup v1 only of containers with `resources.io`. */

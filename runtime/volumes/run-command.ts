@@ -1,7 +1,7 @@
 /** Runs a system tool (mount, losetup, mkfs.ext4 ...) for the agent. */
 import { execFile } from 'node:child_process';
 
-/** A tool failed. The message names it and repeats the first line that it said. */
+/** A tool failed. The message names it and repeats what it said. */
 export class CommandFailed extends Error {
   override name = 'CommandFailed';
   /** The program does not exist on this machine. */
@@ -34,7 +34,8 @@ export function runCommand(program: string, args: string[], options: { timeoutMs
         if (error === null) return resolve(stdout);
         if ((error as NodeJS.ErrnoException).code === 'ENOENT')
           return reject(new CommandFailed(`${program} is not installed on this machine`, { missing: true }));
-        const said = stderr.trim().split('\n')[0] || error.message;
+        const lines = stderr.trim().split('\n');
+        const said = lines.find((line) => line.startsWith(`${program}: `)) ?? (lines[0] || error.message);
         const exitCode = typeof error.code === 'number' ? error.code : undefined;
         reject(
           new CommandFailed(`${program}: ${said.replace(`${program}: `, '')}`, {

@@ -1,11 +1,11 @@
 /** Carries out the plan's actions. Each is idempotent: after a crash in the middle the plan asks for it again. */
 import { randomUUID } from 'node:crypto';
+import { dropSandbox } from './drop-sandbox.ts';
 import { taskRecord, unstartedRecord } from './launch.ts';
 import type { Action } from './plan.ts';
 import { containerIdOf } from './record.ts';
 import { removeContainer } from './remove.ts';
 import type { TaskRunner } from './runner.ts';
-import { removeSandbox } from './sandbox.ts';
 import { prepareShared, removeShared, SHARED } from './shared.ts';
 import { startContainer, takeBack } from './start.ts';
 import type { Transition } from './status.ts';
@@ -166,7 +166,7 @@ async function reregister(runner: TaskRunner): Promise<void> {
 
 async function forget(runner: TaskRunner): Promise<void> {
   const { namespace, name, groupId } = runner.requireRecord();
-  if (groupId !== '') await removeSandbox(runner.context.sandboxRoot, { namespace, task: name, groupId });
+  if (groupId !== '') await dropSandbox(runner.context, { namespace, task: name, groupId });
   await runner.context.records.remove(runner.uid);
   runner.record = undefined;
   runner.forgotten();

@@ -7,6 +7,7 @@ import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import type { Images } from '../../images/index.ts';
 import type { Networks } from '../../network/index.ts';
+import type { DiskLimits } from '../disk-limits/disk-limits.ts';
 import type { MemoryVolumes } from '../memory-volumes/memory-volumes.ts';
 import type { AgentMetrics } from '../metrics.ts';
 import type { AgentIdentity } from './document.ts';
@@ -29,6 +30,8 @@ export interface TaskContext {
   images: Images;
   /** Brings files into sandboxes. Absent: there is none, and tasks with files are refused. */
   fetcher?: TaskFetcher;
+  /** Of sandboxes. */
+  diskLimits: DiskLimits;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */

@@ -119,6 +119,7 @@ function wantedStatus(
     ...optional('finishTime', report.finishTime),
     ...optional('sandboxPath', report.sandboxPath),
     ...optional('limitation', report.limitation),
+    ...optional('disk', report.disk),
     ...optional('networkInfos', record.networkInfos),
     ...optional('checkStatus', record.checkStatus),
     ...(record.groupId !== '' && { containers: containerStatuses(record, activities) }),

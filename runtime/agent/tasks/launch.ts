@@ -162,6 +162,13 @@ export async function prepareLaunch(
   const sandbox = isGroup
     ? await createMemberSandbox(context.sandboxRoot, key, container.name, user)
     : await createSandbox(context.sandboxRoot, key, user);
+  await context.diskLimits.prepare({
+    containerId,
+    sandbox,
+    owner: user,
+    limitBytes: diskLimitBytes(declared),
+    enforcement: declared.resources?.diskEnforcement ?? 'Auto',
+  });
   const mounts = await resolveTaskMounts(context, task, declared, {
     groupId,
     sandbox,
@@ -225,6 +232,14 @@ export function groupResources(task: Task): ContainerResources {
       memBytes: most(({ requests, limits }) => limits.memBytes ?? requests.memBytes),
     },
   };
+}
+
+/** Bytes of the sandbox: the limit, else the request; undefined without either and with "Infinity". Pure. */
+export function diskLimitBytes({ resources }: TaskContainer): number | undefined {
+  const { requests, limits } = resources ?? {};
+  const limit = limits?.disk ?? requests?.disk;
+  const bytes = limit === undefined ? undefined : parseBytesLimit(limit);
+  return bytes !== undefined && Number.isFinite(bytes) && bytes > 0 ? bytes : undefined;
 }
 
 /** Requests default to 100m and 128Mi; a memory limit to the request; a cpu limit to none. Pure. */

@@ -1,7 +1,9 @@
 /** All tasks of the agent: one runner per Task uid, fed by the documents and by recovery. */
+import { isDeepStrictEqual } from 'node:util';
 import type { Task } from '../../../crds/types.generated.ts';
+import { coarseUsage } from '../disk-limits/coarse-usage.ts';
 import type { TaskContext } from './context.ts';
-import type { TaskRecord } from './record.ts';
+import { containerIdOf, type TaskRecord } from './record.ts';
 import { type RunnerOwner, TaskRunner } from './runner.ts';
 
 export interface TaskManager {
@@ -14,6 +16,8 @@ export interface TaskManager {
   documentsComplete(): void;
   /** Something tasks may have been waiting for (a volume) changed. */
   wakeAll(): void;
+  /** The disk usage of a container was measured. */
+  diskUsageChanged(containerId: string): void;
   runners(): Iterable<TaskRunner>;
   find(namespace: string, name: string): TaskRunner | undefined;
   /** Tasks by state, for metrics. */
@@ -75,6 +79,10 @@ export function createTaskManager(context: TaskContext): TaskManager {
     wakeAll() {
       for (const runner of runners.values()) if (runner.record === undefined) runner.wake();
     },
+    diskUsageChanged(containerId) {
+      const [groupId] = containerId.split('.');
+      for (const runner of runners.values()) if (runner.record?.groupId === groupId) noteDiskUsage(runner);
+    },
     runners: () => runners.values(),
     find(namespace, name) {
       const found = [...runners.values()].filter((runner) => {
@@ -103,4 +111,16 @@ function dropUnstarted(runners: Map<string, TaskRunner>, runner: TaskRunner, uid
   void runner.rest().then(() => {
     if (runner.record === undefined && runner.document === undefined) runners.delete(uid);
   });
+}
+
+/** In the report only when a coarse step was taken. In memory: it is measured again. */
+function noteDiskUsage(runner: TaskRunner): void {
+  const record = runner.requireRecord();
+  const usages = record.containers.map((container) =>
+    runner.context.diskLimits.usage(containerIdOf(record, container)),
+  );
+  const disk = coarseUsage(usages.filter((usage) => usage !== undefined));
+  if (record.phase !== 'Live' || disk === undefined || isDeepStrictEqual(disk, record.report.disk)) return;
+  runner.changeInMemory((current) => ({ ...current, report: { ...current.report, disk } }));
+  runner.wake();
 }

@@ -1,11 +1,12 @@
 /** Start-up: what an earlier agent process left, put together from the records and from what the containerizer finds. */
 import type { LaunchedContainer } from '../../containerizers/containerizer.ts';
 import type { TaskContext } from './context.ts';
+import { dropSandbox } from './drop-sandbox.ts';
 import type { TaskManager } from './manager.ts';
 import { type ContainerRecord, containerIdOf, expectedContainerIds, type TaskRecord } from './record.ts';
 import { upgradeRecord } from './record-upgrade.ts';
 import type { TaskRunner } from './runner.ts';
-import { listSandboxes, removeSandbox } from './sandbox.ts';
+import { listSandboxes } from './sandbox.ts';
 
 /**
  * Takes running containers back, learns how others ended, destroys containers that no record knows. Runners exist for all records when it
@@ -18,6 +19,7 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
   await context.images.retainHolders(expected);
   await context.memoryVolumes.recover(records.flatMap(({ phase, groupId }) => (phase === 'Cleaned' ? [] : [groupId])));
   await context.networks.recover(records.filter(({ phase }) => phase !== 'Cleaned').map(({ groupId }) => groupId));
+  await context.diskLimits.recover(expected);
   for (const record of records) {
     const containers = record.containers.map((container) => withStart(record, container, found));
     const networkInfos = context.networks.infosOf(record.groupId) ?? record.networkInfos;
@@ -65,6 +67,6 @@ async function observeContainer(
 /** A sandbox without a record is left of a removal that was cut short: records are removed last. */
 async function removeStraySandboxes(context: TaskContext, known: Set<string>): Promise<void> {
   for (const key of await listSandboxes(context.sandboxRoot)) {
-    if (!known.has(key.groupId)) await removeSandbox(context.sandboxRoot, key);
+    if (!known.has(key.groupId)) await dropSandbox(context, key);
   }
 }

@@ -1,4 +1,5 @@
 /** The agent's half of Task.status as data, and how it moves from state to state. Pure. */
+import type { ShownDiskUsage } from '../disk-limits/coarse-usage.ts';
 
 export type TaskState =
   | 'Staging'
@@ -55,6 +56,8 @@ export interface TaskReport {
   pid?: number;
   limitation?: Limitation;
   sandboxPath?: string;
+  /** Of the sandboxes that have a limit. */
+  disk?: ShownDiskUsage;
   history: HistoryEntry[];
 }
 

@@ -89,7 +89,6 @@ describe('unsupportedFields', () => {
       task({ volumes: [{ name: 'a' }, { name: 's', csi: { driver: 'd', volumeHandle: 'h' } }] }),
       'spec.volumes[1].csi: is not implemented yet',
     ],
-    ['a disk limit', container({ resources: { limits: { disk: '1Gi' } } }), 'disk limits are not implemented yet'],
     ['no command', task({ containers: [{ name: 'main' }] }), 'spec.containers[0]: needs command or shell'],
   ])('refuses %s by the name of the field', (_what, document, message) => {
     expect(unsupportedFields(document)).toEqual([expect.stringContaining(message)]);
