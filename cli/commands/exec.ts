@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import { agentEndpoint } from '../agent-endpoint.ts';
 import { type ConnectionOptions, connect, tokenOf, withConnection } from '../connection.ts';
-import { runSession } from '../exec-session.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
-import { getTask } from '../task-of.ts';
+import { openConsole } from '../session/console.ts';
+import { runSession } from '../session/session.ts';
+import { runningTask } from '../task-of.ts';
 
 interface ExecOptions extends ConnectionOptions {
   namespace: string;
@@ -29,30 +30,33 @@ export function addExecCommand(program: Command): void {
     .option('-t, --tty', 'give the command a terminal')
     .addHelpText(
       'after',
-      '\nThe exit code is that of the command, or 128 + N when signal N ended it, or 125 when it was never started.',
+      '\nThe exit code is that of the command, or 128 + N when signal N ended it, or 125 when it was never started.\nThe command ends when this one does; with -t every key goes to it, ctrl-c too.',
     )
     .action(async (name: string, words: string[], options: ExecOptions) => {
       const argv = words[0] === '--' ? words.slice(1) : words;
       const client = await connect(options);
-      const task = await getTask(client, options.namespace, name);
-      const agent = task.spec.binding?.agentName;
-      if (!agent || task.status?.state !== 'Running')
-        throw new CliError(
-          `task "${name}" is not running (${task.status?.state ?? 'Staging'})`,
-          EXIT_CODES.taskNotRun.code,
-        );
-      if (options.tty && !process.stdin.isTTY)
+      const { agent } = await runningTask(client, options.namespace, name);
+      const [stdin, tty] = [options.stdin === true, options.tty === true];
+      if (tty && !process.stdin.isTTY)
         throw new CliError('-t: standard input is not a terminal', EXIT_CODES.usage.code);
       const query = new URLSearchParams(argv.map((word) => ['command', word]));
-      query.set('stdin', String(options.stdin === true));
-      query.set('tty', String(options.tty === true));
+      query.set('stdin', String(stdin));
+      query.set('tty', String(tty));
       if (options.container) query.set('container', options.container);
-      if (options.tty) {
-        query.set('columns', String(process.stdout.columns ?? 80));
-        query.set('rows', String(process.stdout.rows ?? 24));
+      const local = openConsole({ raw: tty && stdin });
+      try {
+        if (tty) {
+          query.set('columns', String(local.size().columns));
+          query.set('rows', String(local.size().rows));
+        }
+        const endpoint = await agentEndpoint(client, agent, await tokenOf(options));
+        const socket = endpoint.webSocket(`/exec/${options.namespace}/${name}?${query}`, ['v5.channel.k8s.io']);
+        const outcome = await runSession(socket, local, { stdin, tty, passSignals: !(tty && stdin) });
+        if (outcome.kind !== 'ended')
+          throw new CliError('the agent closed the session before the command ended', EXIT_CODES.taskNotRun.code);
+        process.exitCode = outcome.code;
+      } finally {
+        local.close();
       }
-      const endpoint = await agentEndpoint(client, agent, await tokenOf(options));
-      const socket = endpoint.webSocket(`/exec/${options.namespace}/${name}?${query}`, ['v5.channel.k8s.io']);
-      process.exitCode = await runSession(socket, { stdin: options.stdin === true, tty: options.tty === true });
     });
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { addAgentCommand } from './agent.ts';
+import { addAttachCommand } from './attach.ts';
 import { addCompletionCommand } from './completion.ts';
 import { addControllerCommand } from './controller.ts';
 import { addDownCommand } from './down.ts';
@@ -25,6 +26,7 @@ export function addCommands(program: Command): void {
   addRunCommand(program);
   addLogsCommand(program);
   addExecCommand(program);
+  addAttachCommand(program);
   addStatsCommand(program);
   addWhyCommand(program);
   addValidateCommand(program);

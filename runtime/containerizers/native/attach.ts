@@ -40,12 +40,12 @@ export async function attachToContainer(
   });
   exit.catch(() => {});
   return {
-    stdin: attachment.stdin,
+    ...(stdin && { stdin: attachment.stdin }),
     stdout: attachment.stdout,
     ...(tty ? {} : { stderr: attachment.stderr }),
     resize: attachment.resize,
     signal: () => {},
-    closeStdin: attachment.closeStdin,
+    closeStdin: stdin ? attachment.closeStdin : () => {},
     detach: attachment.detach,
     exit,
   };

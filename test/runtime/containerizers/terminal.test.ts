@@ -78,7 +78,7 @@ suite('terminals of containers', () => {
   });
 
   test('the supervisor of a terminal with two sessions stays below 1 MiB of memory of its own', async () => {
-    const spec = await launch({ shell: 'seq 100000; cat', tty: true });
+    const spec = await launch({ shell: 'seq 100000; cat', tty: true, stdin: true });
     const sessions = [await attach(spec, true), await attach(spec)];
     sessions[0]!.stdin!.write('seen\n');
     await eventually(() => sessions[1]!.seen().includes('seen'), 'the echo');
