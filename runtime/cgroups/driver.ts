@@ -16,6 +16,15 @@ export interface CgroupDriver {
   readonly extra: ExtraGroups;
   /** Makes the container's groups, without limits. An existing group is an error of the caller: ids are never used twice. */
   create(id: string): void;
+  /**
+   * Makes the groups above those of a task's containers, for ids `<groupId>.<...>` that are created from then on. Idempotent. Limits, `kill`, usage
+   * and `remove` take the id of a group as well; they are about all of its containers together.
+   */
+  createGroup(groupId: string): void;
+  /** Ids of the task groups that exist. */
+  groups(): string[];
+  /** The task group whose groups a container's are below. */
+  groupOf(id: string): string | undefined;
   /** How processes get into the groups. */
   placement(id: string): Placement;
   /** What the container may see of its own groups, as read-only binds below /sys/fs/cgroup. */
@@ -24,7 +33,7 @@ export interface CgroupDriver {
   /** SIGKILLs every process of the groups, including those forked meanwhile. */
   kill(id: string): void;
   freeze(id: string, frozen: boolean): void;
-  /** Names of all groups below our root. */
+  /** Ids of all containers that have groups. */
   list(): string[];
   /** Removes the groups; waits for processes that are still dying. */
   remove(id: string): Promise<void>;

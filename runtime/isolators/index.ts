@@ -48,7 +48,7 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     ioIsolator(host),
     hugetlbIsolator(host),
     pressureIsolator(host),
-    namespacesIsolator(),
+    namespacesIsolator(host),
     hostRootIsolator(host),
     imageRootIsolator(host),
     hostSecretsIsolator(host),

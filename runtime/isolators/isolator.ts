@@ -19,6 +19,8 @@ import type { LaunchRequest, Operation } from '../launcher/operations.ts';
 export interface LaunchContribution {
   namespaces?: Partial<LaunchRequest['namespaces']>;
   cloneIntoCgroup?: string;
+  /** The process whose namespaces `joinNamespace` without a path means. */
+  share?: { pid: number; startTimeTicks: number };
   join?: Operation[];
   setup?: Operation[];
   privileges?: Operation[];
@@ -29,6 +31,8 @@ export interface Limitation {
   reason: string;
   message: string;
   resource: string;
+  /** All containers of the task have gone over it together. */
+  isShared?: boolean;
 }
 
 /** What is known of a container but its environment, which no isolator needs. */
@@ -84,6 +88,8 @@ export interface IsolatorHost {
   specOf?(containerId: string): ContainerSpec | undefined;
   /** Between two looks at listening sockets, for tests. */
   portsIntervalMs?: number;
+  /** The process that keeps what the containers of a task group share. Throws when it is not there. */
+  sharedProcess(groupId: string): { pid: number; startTimeTicks: number };
 }
 
 /** The document asks for something that cannot be done here. The message names the field. */

@@ -8,7 +8,8 @@ export function networkIsolator(): Isolator {
     contribute(spec) {
       const path = spec.network?.namespacePath;
       if (path !== undefined) return { join: [{ op: 'joinNamespace', path, kinds: ['net'] }] };
-      return hasNewNetwork(spec) ? { setup: [{ op: 'loopbackUp' }] } : {};
+      // In a task group it is that of the group, and up already.
+      return hasNewNetwork(spec) && spec.groupId === undefined ? { join: [{ op: 'loopbackUp' }] } : {};
     },
   };
 }

@@ -5,12 +5,11 @@
 import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import type { CgroupDriver, Placement } from '../driver.ts';
-
 import { createExtraGroups } from '../extra.ts';
-import { readPids, writeControl } from '../files.ts';
-import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
+import { readPids, writeControl, writeControlIfPresent } from '../files.ts';
+import { removeEmptyPath, removeTree } from '../groups.ts';
 import { killTree, killUnified } from '../kill.ts';
-
+import { openGroupPaths } from '../paths.ts';
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
 import { setFrozen } from './freezer.ts';
@@ -22,14 +21,15 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
   const controllers = usedControllers(host);
   // Co-mounted controllers (cpu,cpuacct) share a directory: make and remove it once.
   const hierarchies = [...new Set([...controllers.values(), ...(unified ? [unified] : [])])];
-  const groupOf = (hierarchy: string, id: string) => `${hierarchy}/${root}/${id}`;
+  for (const hierarchy of hierarchies) mkdirSync(`${hierarchy}/${root}`, { recursive: true });
+  const paths = openGroupPaths(hierarchies.map((hierarchy) => `${hierarchy}/${root}`));
+  const groupOf = (hierarchy: string, id: string) => `${hierarchy}/${root}/${paths.pathOf(id)}`;
   const directoryOf = (controller: string) => {
     const mount = controllers.get(controller);
     return mount ? (id: string) => groupOf(mount, id) : undefined;
   };
   const unifiedOf = unified ? (id: string) => groupOf(unified, id) : undefined;
   const anyProcs = (id: string) => `${unifiedOf?.(id) ?? directoryOf('pids')!(id)}/cgroup.procs`;
-  for (const hierarchy of hierarchies) mkdirSync(`${hierarchy}/${root}`, { recursive: true });
 
   const extra = createExtraGroups(host, root, unifiedOf);
 
@@ -42,6 +42,14 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
 
     create(id) {
       for (const hierarchy of hierarchies) mkdirSync(groupOf(hierarchy, id));
+    },
+
+    createGroup(groupId) {
+      for (const hierarchy of hierarchies) mkdirSync(groupOf(hierarchy, groupId), { recursive: true });
+      // Kernels before 5.11 count the lower groups only when told to, and only before there are any.
+      if (!paths.groups().includes(groupId))
+        writeControlIfPresent(`${directoryOf('memory')!(groupId)}/memory.use_hierarchy`, 1);
+      paths.add(groupId);
     },
 
     placement: (id): Placement => {
@@ -75,13 +83,14 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
       else setFrozen(directoryOf('freezer')!(id), frozen);
     },
 
-    list: () => [
-      ...new Set([...hierarchies.flatMap((hierarchy) => listGroups(`${hierarchy}/${root}`)), ...extra.list()]),
-    ],
+    list: () => [...new Set([...paths.containers(), ...extra.list()])],
+    groups: paths.groups,
+    groupOf: paths.groupOf,
 
     async remove(id) {
       for (const hierarchy of hierarchies) await removeTree(groupOf(hierarchy, id));
       await extra.remove(id);
+      paths.delete(id);
     },
 
     removeRoot() {

@@ -1,5 +1,5 @@
 /**
- * cgroup v2: one group per container, `<mount>/<root>/<id>`. Our two upper levels never hold a process and a container's group never
+ * cgroup v2: one group per container, `<mount>/<root>/<id>` (`<mount>/<root>/<group id>/<id>` in a task group). Our upper levels never hold a process and a container's group never
  * switches controllers on for children, so the no-internal-process rule holds without a `leaf` below each container; and a program
  * inside finds its own limits at the top of its /sys/fs/cgroup.
  */
@@ -10,9 +10,9 @@ import type { CgroupDriver } from '../driver.ts';
 
 import { createExtraGroups } from '../extra.ts';
 import { errorCode, readControl, readPids, writeControl } from '../files.ts';
-import { listGroups, removeEmptyPath, removeTree } from '../groups.ts';
-
+import { removeEmptyPath, removeTree } from '../groups.ts';
 import { killUnified } from '../kill.ts';
+import { openGroupPaths } from '../paths.ts';
 import { createPidsController } from '../pids.ts';
 import { createCpuController } from './cpu.ts';
 import { createMemoryController } from './memory.ts';
@@ -21,9 +21,10 @@ import { createMemoryProtection } from './protection.ts';
 /** `root` is the path of our root group below the mount, for example `tepui/0123456789ab`. */
 export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
   const mount = host.unified!;
-  const directoryOf = (id: string) => `${mount}/${root}/${id}`;
   enableControllers(mount, root);
-  const protection = createMemoryProtection(mount, root);
+  const paths = openGroupPaths([`${mount}/${root}`]);
+  const directoryOf = (id: string) => `${mount}/${root}/${paths.pathOf(id)}`;
+  const protection = createMemoryProtection(mount, root, paths);
 
   return {
     version: 'v2',
@@ -32,6 +33,10 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
     memory: createMemoryController(directoryOf, protection, `${mount}/${root}`),
     pids: createPidsController(directoryOf),
     create: (id) => mkdirSync(directoryOf(id)),
+    createGroup(groupId) {
+      enableControllers(mount, `${root}/${groupId}`);
+      paths.add(groupId);
+    },
     placement: (id) => ({
       cloneInto: directoryOf(id),
       join: [],
@@ -41,11 +46,14 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
     processes: (id) => readPids(`${directoryOf(id)}/cgroup.procs`),
     kill: (id) => killUnified(directoryOf(id)),
     freeze: (id, frozen) => writeControl(`${directoryOf(id)}/cgroup.freeze`, frozen ? 1 : 0),
-    list: () => listGroups(`${mount}/${root}`),
+    list: paths.containers,
+    groups: paths.groups,
+    groupOf: paths.groupOf,
     // A container without a cgroup view of its own cannot make groups, one with privileges can, and so does an OCI runtime.
     async remove(id) {
       await removeTree(directoryOf(id));
       protection.delete(id);
+      paths.delete(id);
     },
     removeRoot: () => removeEmptyPath(mount, root),
     unified: directoryOf,

@@ -8,7 +8,7 @@ import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
 import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
-import type { ContainerSpec, Isolator, IsolatorHost, Limitation } from '../../isolators/isolator.ts';
+import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
 import { attachToContainer } from './attach.ts';
@@ -18,8 +18,10 @@ import type { NativeContext } from './context.ts';
 import type { Delegate } from './delegate.ts';
 import { destroyContainer } from './destroy.ts';
 import { dialContainer } from './dial.ts';
+import { endForLimitation } from './end-for-limitation.ts';
 import { ContainerNotRunning, execInContainer } from './exec.ts';
 import { containerExited } from './exits.ts';
+import { destroyGroup, ownResources, prepareGroup, sharedProcess, sharesLimits, updateShared } from './group.ts';
 import { checkHost } from './host-check.ts';
 import { launchContainer } from './launch.ts';
 import { loadIsolators } from './launch-request.ts';
@@ -84,6 +86,7 @@ export async function createNativeContainerizer({
     portRanges: () => options.portRanges?.(),
     specOf: (containerId) => context.containers.get(containerId)?.spec,
     ...(options.portsIntervalMs !== undefined && { portsIntervalMs: options.portsIntervalMs }),
+    sharedProcess: (groupId) => sharedProcess(context, groupId),
   };
   const isolators = createIsolators(host);
   const context: NativeContext = {
@@ -95,6 +98,8 @@ export async function createNativeContainerizer({
     limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>
       endForLimitation(context, containerId, limitation),
     ),
+    runtimeDir,
+    rootMountPoint,
     bootId: options.bootId ?? readBootId(),
     logger,
   };
@@ -108,6 +113,10 @@ export async function createNativeContainerizer({
     name: delegate?.name ?? 'native',
     unsupported: (task) => [...(delegate?.unsupported ?? unsupportedFields)(task), ...hostProblems(isolators, task)],
     recover: (expected) => recoverContainers(context, expected),
+    ...(!delegate && {
+      prepareGroup: (group) => prepareGroup(context, group),
+      destroyGroup: (groupId) => destroyGroup(context, groupId),
+    }),
     launch: (spec, signal) => launchContainer(context, spec, signal),
     wait: (containerId) => waitForContainer(context, containerId),
     signal: (containerId, signal) => signalContainer(context, containerId, signal),
@@ -161,7 +170,9 @@ async function updateContainer(
   resources: ContainerResources,
 ): Promise<void> {
   const { spec } = runningContainer(context, containerId);
-  for (const isolator of context.isolators) isolator.update?.(containerId, resources);
+  const own = spec ? ownResources({ ...spec, resources }) : resources;
+  if (spec?.groupId !== undefined && sharesLimits(spec)) updateShared(context, spec.groupId, spec.resources, resources);
+  for (const isolator of context.isolators) isolator.update?.(containerId, own);
   if (!spec) return;
   spec.resources = resources;
   const env = context.records.readLaunch(containerId)?.env ?? {};
@@ -185,17 +196,6 @@ function runningContainer({ containers }: NativeContext, containerId: string): C
   const container = containers.get(containerId);
   if (!container?.launched || container.ended) throw new ContainerNotRunning(containerId);
   return container;
-}
-
-function endForLimitation(context: NativeContext, containerId: string, limitation: Limitation): void {
-  const container = context.containers.get(containerId);
-  if (!container || container.ended) return;
-  container.limitation = limitation;
-  context.logger.info(
-    { containerID: containerId, op: limitation.reason },
-    'a container was ended for going over a limit',
-  );
-  context.cgroups.kill(containerId);
 }
 
 async function closeContext({ limitationWatch, launcher, cgroups }: NativeContext): Promise<void> {

@@ -18,6 +18,10 @@ export interface NativeContext {
   limitationWatch: LimitationWatch;
   /** Who makes the containers, when it is not the launcher itself. */
   delegate?: Delegate;
+  /** Per boot. */
+  runtimeDir: string;
+  /** An empty directory below which a container's root is put together. */
+  rootMountPoint: string;
   bootId: string;
   logger: Logger;
 }

@@ -2,6 +2,7 @@
 import type { ExitRecord } from '../../launcher/operations.ts';
 import { type Container, endContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
+import { endSharers } from './end-for-limitation.ts';
 import { findLimitation } from './limitation-watch.ts';
 import { lostTermination, terminationOf } from './termination.ts';
 
@@ -10,7 +11,9 @@ export function containerExited(context: NativeContext, record: ExitRecord): voi
   const container = context.containers.get(record.containerId);
   if (!container || container.ended) return;
   context.limitationWatch.delete(record.containerId);
-  endContainer(container, terminationFrom(context, container, record));
+  const termination = terminationFrom(context, container, record);
+  endContainer(container, termination);
+  if (termination.limitation) endSharers(context, record.containerId, termination.limitation);
 }
 
 /** The cgroups still exist, so their counters still tell whether the memory limit did it. */

@@ -27,6 +27,7 @@ export function buildLaunchRequest(
   const namespaces = { mount: false, pid: false, ipc: false, uts: false, cgroup: false, network: false };
   for (const contribution of contributions) Object.assign(namespaces, contribution.namespaces);
   const cloneIntoCgroup = contributions.find((contribution) => contribution.cloneIntoCgroup)?.cloneIntoCgroup;
+  const share = contributions.find((contribution) => contribution.share)?.share;
   return {
     containerId: spec.containerId,
     namespaces,
@@ -35,9 +36,13 @@ export function buildLaunchRequest(
     tty: spec.container.tty ?? false,
     stdin: spec.container.stdin ?? false,
     ...(cloneIntoCgroup !== undefined && { cloneIntoCgroup }),
-    operations: stages(contributions, ['join', 'setup', 'privileges', 'lockdown']),
+    operations: [
+      ...cgroupsFirst(stages(contributions, ['join'])),
+      ...stages(contributions, ['setup', 'privileges', 'lockdown']),
+    ],
     argv: spec.argv ?? commandOf(spec.container),
     ...(spec.userNamespace && { userNamespace: spec.userNamespace }),
+    ...(share && { share: { pid: share.pid, startTimeTicks: share.startTimeTicks } }),
     env: spec.container.tty ? { TERM: 'xterm', ...env } : env,
     stdout: logSink(spec, 'stdout'),
     stderr: logSink(spec, 'stderr'),
@@ -53,18 +58,28 @@ export function sessionOperations(spec: ContainerSpec, isolators: Isolator[]): O
   );
 }
 
-/** The cgroups of a further process, beside the v2 group. */
+/** The cgroups of a further process, beside the v2 group; it gets into the namespaces with the container's own. */
 export function sessionJoins(spec: ContainerSpec, isolators: Isolator[]): Operation[] {
-  return stages(
+  const joins = stages(
     isolators.map((isolator) => isolator.contribute?.(spec) ?? {}),
     ['join'],
   );
+  return joins.filter(isCgroup);
 }
 
 /** `shell` runs as `/bin/sh -c`; otherwise `command` and `args` as they are. */
 export function commandOf({ command, args, shell }: TaskContainer): string[] {
   if (shell !== undefined) return ['/bin/sh', '-c', shell, ...(args?.length ? ['sh', ...args] : [])];
   return [...(command ?? []), ...(args ?? [])];
+}
+
+/** They are the host's: after them, nothing is. */
+function cgroupsFirst(operations: Operation[]): Operation[] {
+  return [...operations.filter(isCgroup), ...operations.filter((operation) => !isCgroup(operation))];
+}
+
+function isCgroup({ op }: Operation): boolean {
+  return op === 'joinCgroup';
 }
 
 function stages(

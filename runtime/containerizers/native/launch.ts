@@ -5,6 +5,7 @@ import type { LaunchedContainer, LaunchSpec } from '../containerizer.ts';
 import { newContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
 import { removeContainer } from './destroy.ts';
+import { ownResources } from './group.ts';
 import { buildLaunchRequest, loadIsolators } from './launch-request.ts';
 
 /**
@@ -26,7 +27,8 @@ export async function launchContainer(
     signal?.throwIfAborted();
     records.writeLaunch({ bootId, spec, env });
     containers.set(containerId, container);
-    for (const isolator of isolators) isolator.prepare?.(spec);
+    const limited = { ...spec, resources: ownResources(spec) };
+    for (const isolator of isolators) isolator.prepare?.(limited);
     await loadIsolators(isolators, spec);
     const request = buildLaunchRequest(spec, env, isolators, records.exitPath(containerId));
     const started = await launcher.launch(delegate ? await delegate.adapt(request, spec) : request);

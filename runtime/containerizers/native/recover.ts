@@ -3,6 +3,7 @@
  * A container is only taken for running if the launcher supervises it, and pids never decide alone: the launcher compares start times.
  */
 import { setTimeout as delay } from 'node:timers/promises';
+import { prefixOf } from '../../cgroups/paths.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import type { Launcher, ListedContainer } from '../../launcher/client.ts';
 import type { Containerizer } from '../containerizer.ts';
@@ -10,6 +11,7 @@ import { type Container, endContainer, newContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
 import { destroyContainer } from './destroy.ts';
 import { containerExited, terminationFrom } from './exits.ts';
+import { destroyGroup, isPause, pauseIdOf } from './group.ts';
 import { startTime } from './start-time.ts';
 import { lostTermination, terminationOf } from './termination.ts';
 
@@ -32,7 +34,9 @@ export async function recoverContainers(context: NativeContext, expected: string
   const recovered: Recovered = [];
   const left = context.isolators.flatMap((isolator) => isolator.list?.() ?? []);
   const orphans = new Set([...running.keys(), ...cgroups.list(), ...left]);
-  const wanted = new Set(expected);
+  // What the containers of a group share stays as long as one of them is expected.
+  const groups = new Set(expected.map((id) => prefixOf(id) ?? id));
+  const wanted = new Set([...expected, ...[...groups].map(pauseIdOf)]);
   for (const containerId of records.list()) {
     if (!wanted.has(containerId)) {
       orphans.add(containerId);
@@ -47,6 +51,7 @@ export async function recoverContainers(context: NativeContext, expected: string
     // One that ended just now was told to nobody yet, but its record is there.
     const exit = container.ended ? undefined : records.readExit(containerId);
     if (exit) containerExited(context, exit);
+    if (isPause(containerId)) continue;
     const { ended, launched } = container;
     recovered.push({ containerId, running: !ended, ...(launched && !ended && { launched }) });
   }
@@ -61,6 +66,7 @@ export async function recoverContainers(context: NativeContext, expected: string
     }
     await destroyContainer(context, containerId);
   }
+  for (const groupId of cgroups.groups()) if (!groups.has(groupId)) await destroyGroup(context, groupId);
   return recovered;
 }
 
@@ -83,7 +89,7 @@ function takeBack(
   containers.set(containerId, container);
   if (isSupervised) {
     launcher.track(containerId, records.exitPath(containerId));
-    limitationWatch.add(containerId);
+    if (!isPause(containerId)) limitationWatch.add(containerId);
   } else if (launch?.bootId === bootId) {
     // Nobody supervises it: whatever of it may still run is nobody's. Its cgroups still tell why it ended.
     cgroups.kill(containerId);

@@ -48,6 +48,10 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
   const bounding = boundingNames(host.policy);
   const hidden = cgroupHost.version === 'hybrid' ? cgroupHost.unified : undefined;
   const call = (args: string[]) => callRuntime(runtime, state, args, hidden);
+  const pathOf = (containerId: string) => {
+    const group = host.cgroups.groupOf(containerId);
+    return group === undefined ? containerId : `${group}/${containerId}`;
+  };
   let execs = 0;
 
   return {
@@ -56,7 +60,7 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
       const context = { arch: nativeArch(), kernel: release(), capabilities: bounding(spec) };
       const { config, operations } = toOci(withInit(request, options.init), {
         rootMountPoint: host.rootMountPoint,
-        cgroupsPath: `/${cgroupRoot}/${spec.containerId}/${payloadGroup}`,
+        cgroupsPath: `/${cgroupRoot}/${pathOf(spec.containerId)}/${payloadGroup}`,
         ...(profile && { seccomp: toOciSeccomp(profile, context, exactNumber) }),
       });
       if (options.init !== undefined) config.mounts.push(initMount(options.init));
@@ -109,7 +113,7 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
     async remove(containerId) {
       // What the runtime does not know any more (it was killed before it wrote its state) has no processes outside of our group.
       await call(['delete', '--force', containerId]).catch(() => {});
-      await removeForeignGroups(cgroupHost, `${cgroupRoot}/${containerId}`);
+      await removeForeignGroups(cgroupHost, `${cgroupRoot}/${pathOf(containerId)}`);
       bundles.remove(containerId);
     },
   };

@@ -4,7 +4,8 @@ import type { MemoryLimits } from '../../cgroups/driver.ts';
 import type { ContainerResources } from '../../containerizers/containerizer.ts';
 import type { Isolator, IsolatorHost, Limitation } from '../isolator.ts';
 
-export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator {
+export function memoryIsolator({ cgroups }: IsolatorHost): Isolator {
+  const { memory } = cgroups;
   return {
     name: 'cgroups/memory',
     asks: ({ resources }) => (isSome(resources?.limits?.swap) ? 'resources.limits.swap' : undefined),
@@ -26,15 +27,27 @@ export function memoryIsolator({ cgroups: { memory } }: IsolatorHost): Isolator 
       };
     },
     limitation(containerId): Limitation | undefined {
-      if (memory.oomKills(containerId) === 0) return undefined;
+      const group = cgroups.groupOf(containerId);
+      if (memory.oomKills(group ?? containerId) === 0) return undefined;
       const { limitBytes, peakBytes } = memory.usage(containerId);
-      return memoryLimitation(limitBytes, peakBytes);
+      const shared = group === undefined || limitBytes !== undefined ? undefined : memory.usage(group).limitBytes;
+      if (shared !== undefined) return sharedLimitation(shared, peakBytes);
+      return memory.oomKills(containerId) === 0 ? undefined : memoryLimitation(limitBytes, peakBytes);
     },
   };
 }
 
 export function memoryLimitation(limitBytes: number | undefined, peakBytes: number | undefined): Limitation {
   return { reason: 'ContainerLimitationMemory', resource: 'mem', message: memoryMessage(limitBytes, peakBytes) };
+}
+
+/** The limit is that of all containers of the task together. */
+function sharedLimitation(limitBytes: number, peakBytes: number | undefined): Limitation {
+  const own = peakBytes === undefined ? '' : `; this container ${formatBytes(peakBytes)} at most`;
+  const message =
+    `Memory limit exceeded: the containers of the task may use ${formatBytes(limitBytes)} together${own}. ` +
+    'Raise resources.limits.mem of those that need more, or set shareCgroups to false';
+  return { reason: 'ContainerLimitationMemory', resource: 'mem', message, isShared: true };
 }
 
 function isSome(swap: string | number | undefined): boolean {

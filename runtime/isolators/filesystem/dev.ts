@@ -26,6 +26,9 @@ const defaultShmBytes = 64 * 2 ** 20;
 /** Group `tty` on every distribution. */
 const ttyGid = 5;
 
+/** Where a task group's shared /dev/shm is in the mount namespace of the process that keeps it. */
+export const sharedMemoryPath = '/shm';
+
 const fixed: Operation[] = [
   {
     op: 'mount',
@@ -43,6 +46,12 @@ const fixed: Operation[] = [
   { op: 'mkdir', path: '/dev/shm', mode: 0o1777 },
 ];
 
+/** The largest that one of the containers asks for, since they share it. */
+export function shmBytes(containers: Pick<ContainerSpec['container'], 'namespaces'>[]): number {
+  const asked = containers.flatMap(({ namespaces }) => namespaces?.shmSize ?? []);
+  return asked.length === 0 ? defaultShmBytes : Math.max(...asked.map(parseWhole));
+}
+
 function terminals(spec: ContainerSpec): Operation {
   const { gid } = onHost(spec, { uid: 0, gid: ttyGid });
   return {
@@ -59,17 +68,23 @@ export function devIsolator(): Isolator {
   return {
     name: 'filesystem/dev',
     contribute(spec) {
-      const size = spec.container.namespaces?.shmSize;
-      const shm: Operation = hasPrivateIpc(spec)
-        ? {
-            op: 'mount',
-            source: 'shm',
-            target: '/dev/shm',
-            fstype: 'tmpfs',
-            flags: ['nosuid', 'nodev', 'noexec'],
-            data: `mode=1777,size=${size === undefined ? defaultShmBytes : parseWhole(size)}`,
-          }
-        : { op: 'mount', source: '/dev/shm', target: '/dev/shm', flags: ['bind', 'nosuid', 'nodev', 'noexec'] };
+      const shm: Operation = !hasPrivateIpc(spec)
+        ? { op: 'mount', source: '/dev/shm', target: '/dev/shm', flags: ['bind', 'nosuid', 'nodev', 'noexec'] }
+        : spec.groupId !== undefined
+          ? {
+              op: 'mount',
+              source: sharedMemoryPath,
+              target: '/dev/shm',
+              flags: ['bind', 'peer', 'nosuid', 'nodev', 'noexec'],
+            }
+          : {
+              op: 'mount',
+              source: 'shm',
+              target: '/dev/shm',
+              fstype: 'tmpfs',
+              flags: ['nosuid', 'nodev', 'noexec'],
+              data: `mode=1777,size=${shmBytes([spec.container])}`,
+            };
       return {
         setup: [...fixed, terminals(spec), shm],
       };

@@ -126,7 +126,16 @@ static int pivot_root_(struct world *w) {
 static int loopback_up(struct world *w) {
 	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
 	CLEANUP_FD int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? failed(w, "ioctl", "bring up", "the loopback interface") : 0;
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0) return failed(w, "ioctl", "bring up", "the loopback interface");
+	/* Nobody but the container is on this network: as with `hold`, listening and echo requests need no capability. /proc is the host's still. */
+	static const char *settings[][2] = {{"ip_unprivileged_port_start", "0"}, {"ping_group_range", "0 2147483647"}};
+	for (int i = 0; i < 2; i++) {
+		char path[64];
+		snprintf(path, sizeof path, "/proc/sys/net/ipv4/%s", settings[i][0]);
+		CLEANUP_FD int file = open(path, O_WRONLY | O_CLOEXEC);
+		if (file >= 0 && write_all(file, settings[i][1], strlen(settings[i][1])) < 0) return failed(w, "write", "set", path);
+	}
+	return 0;
 }
 
 static int join_cgroup(struct world *w, const char *path, unsigned index) {
