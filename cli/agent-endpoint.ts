@@ -9,6 +9,8 @@ import { CliError, EXIT_CODES } from './exit-codes.ts';
 /** The way to one agent: its Unix socket when it runs on this machine, else HTTPS with the caller's own token. */
 export interface AgentEndpoint {
   get(path: string, signal?: AbortSignal): Promise<IncomingMessage>;
+  /** `body` is sent as JSON. */
+  send(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<IncomingMessage>;
   webSocket(path: string, protocols: string[]): WebSocket;
 }
 
@@ -31,6 +33,8 @@ function overSocket(socketPath: string): AgentEndpoint {
   return {
     get: (path, signal) =>
       answer(httpRequest({ socketPath, path, headers: { host: 'agent' }, ...(signal ? { signal } : {}) })),
+    send: (method, path, body) =>
+      answer(httpRequest({ socketPath, path, method, headers: { host: 'agent', ...typeOf(body) } }), body),
     webSocket: (path, protocols) =>
       new WebSocket(`ws+unix://${socketPath}:${path}`, protocols, { perMessageDeflate: false }),
   };
@@ -43,33 +47,39 @@ function overTls(url: string, caData: string | undefined, token: string | undefi
   const { hostname: host, port } = base;
   return {
     get: (path, signal) => answer(httpsRequest({ host, port, path, headers, ...tls, ...(signal ? { signal } : {}) })),
+    send: (method, path, body) =>
+      answer(httpsRequest({ host, port, path, method, headers: { ...headers, ...typeOf(body) }, ...tls }), body),
     webSocket: (path, protocols) =>
       new WebSocket(`wss://${base.host}${path}`, protocols, { headers, ...tls, perMessageDeflate: false }),
   };
 }
 
-function answer(request: ClientRequest): Promise<IncomingMessage> {
+function typeOf(body: unknown): Record<string, string> {
+  return body === undefined ? {} : { 'content-type': 'application/json' };
+}
+
+function answer(request: ClientRequest, body?: unknown): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('error', (cause) =>
       reject(new CliError(`the agent cannot be reached: ${cause.message}`, EXIT_CODES.unreachable.code, { cause })),
     );
     request.once('response', (response) => {
       if (response.statusCode === 200) return resolve(response);
-      let body = '';
+      let text = '';
       response.setEncoding('utf8');
       response.on('data', (chunk: string) => {
-        body += chunk;
+        text += chunk;
       });
       response.on('end', () =>
         reject(
           new CliError(
-            messageOf(body) ?? `the agent answered ${response.statusCode}`,
+            messageOf(text) ?? `the agent answered ${response.statusCode}`,
             response.statusCode === 404 ? EXIT_CODES.notFound.code : EXIT_CODES.failed.code,
           ),
         ),
       );
     });
-    request.end();
+    request.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

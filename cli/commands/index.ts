@@ -5,6 +5,7 @@ import { addCompletionCommand } from './completion.ts';
 import { addControllerCommand } from './controller.ts';
 import { addDownCommand } from './down.ts';
 import { addExecCommand } from './exec.ts';
+import { addImagesCommand } from './images.ts';
 import { addKubeconfigCommand } from './kubeconfig.ts';
 import { addLogsCommand } from './logs.ts';
 import { addRunCommand } from './run.ts';
@@ -28,6 +29,7 @@ export function addCommands(program: Command): void {
   addExecCommand(program);
   addAttachCommand(program);
   addStatsCommand(program);
+  addImagesCommand(program);
   addWhyCommand(program);
   addValidateCommand(program);
   addKubeconfigCommand(program);

@@ -141,6 +141,7 @@ export async function startAgent({
       stateDirectory: paths.meta,
       tcp: options.endpoint === false ? undefined : { host: '127.0.0.1', port: 0, ...options.endpoint },
       tasks: tasksSource(manager, containerizer),
+      images,
       metrics: context.metrics.registry,
       authorizer: createAuthorizer(client),
       logger,

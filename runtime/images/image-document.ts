@@ -28,12 +28,12 @@ export function parseImageDocument(bytes: Buffer, layers: number, platform: Plat
 
 function configOf(value: unknown): ImageConfig {
   if (!isObject(value)) throw new ManifestInvalid('the image configuration: config: it is not an object');
-  const entrypoint = strings(value.Entrypoint, 'Entrypoint');
-  const cmd = strings(value.Cmd, 'Cmd');
-  const env = strings(value.Env, 'Env');
-  const workingDir = string(value.WorkingDir, 'WorkingDir');
-  const user = string(value.User, 'User');
-  const stopSignal = string(value.StopSignal, 'StopSignal');
+  const entrypoint = strings(value.Entrypoint, 'config.Entrypoint');
+  const cmd = strings(value.Cmd, 'config.Cmd');
+  const env = strings(value.Env, 'config.Env');
+  const workingDir = string(value.WorkingDir, 'config.WorkingDir');
+  const user = string(value.User, 'config.User');
+  const stopSignal = string(value.StopSignal, 'config.StopSignal');
   if (value.ExposedPorts !== undefined && value.ExposedPorts !== null && !isObject(value.ExposedPorts))
     throw new ManifestInvalid('the image configuration: config.ExposedPorts: it is not an object');
   const exposedPorts = Object.keys(value.ExposedPorts ?? {});
@@ -53,13 +53,13 @@ function configOf(value: unknown): ImageConfig {
 function strings(value: unknown, field: string): string[] | undefined {
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value) || !value.every((item): item is string => typeof item === 'string' && !item.includes('\0')))
-    throw new ManifestInvalid(`the image configuration: config.${field}: it is no list of texts without NUL`);
+    throw new ManifestInvalid(`the image configuration: ${field}: it is no list of texts without NUL`);
   return value.length === 0 ? undefined : value;
 }
 
 function string(value: unknown, field: string): string | undefined {
   if (value === undefined || value === null || value === '') return undefined;
   if (typeof value !== 'string' || value.includes('\0'))
-    throw new ManifestInvalid(`the image configuration: config.${field}: it is no text without NUL`);
+    throw new ManifestInvalid(`the image configuration: ${field}: it is no text without NUL`);
   return value;
 }

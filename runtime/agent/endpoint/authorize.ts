@@ -4,9 +4,9 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 
 /** What is asked for, as the API server's access rules name it. */
 export interface AccessAttributes {
-  verb: 'get' | 'create';
+  verb: 'get' | 'create' | 'delete';
   resource: 'tasks' | 'agents';
-  subresource: 'log' | 'exec' | 'attach' | 'portforward' | 'sandbox' | 'stats';
+  subresource: 'log' | 'exec' | 'attach' | 'portforward' | 'sandbox' | 'stats' | 'images';
   namespace?: string;
   name: string;
 }

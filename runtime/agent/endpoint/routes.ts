@@ -8,7 +8,14 @@ export type Route =
   | { kind: 'stats'; task?: TaskName }
   | { kind: 'logs'; task: TaskName }
   | { kind: 'exec' | 'attach' | 'portforward'; task: TaskName }
-  | { kind: 'sandbox'; action: 'browse' | 'read' | 'download'; task: TaskName };
+  | { kind: 'sandbox'; action: 'browse' | 'read' | 'download'; task: TaskName }
+  | ImagesRoute;
+
+/** GET and DELETE without an action, POST with one. */
+export interface ImagesRoute {
+  kind: 'images';
+  action?: 'pull' | 'prune';
+}
 
 /** Needs a WebSocket. */
 export type SessionRoute = Route & { kind: 'exec' | 'attach' | 'portforward' };
@@ -25,6 +32,7 @@ export interface TaskName {
 /** undefined for an unknown path. */
 export function matchRoute(path: string): Route | undefined {
   const [first, ...parts] = path.split('/').slice(1).map(safeDecode);
+  if (first === 'images') return imagesRoute(parts);
   const action = first === 'sandbox' ? parts.shift() : undefined;
   const [namespace, name, ...rest] = parts;
   if (rest.length > 0) return undefined;
@@ -54,11 +62,21 @@ export function matchRoute(path: string): Route | undefined {
   }
 }
 
+function imagesRoute([action, ...rest]: string[]): ImagesRoute | undefined {
+  if (rest.length > 0) return undefined;
+  if (action === undefined) return { kind: 'images' };
+  return action === 'pull' || action === 'prune' ? { kind: 'images', action } : undefined;
+}
+
 /** What the caller must be allowed to do; undefined when anybody may. */
-export function accessFor(route: Route, agentName: string): AccessAttributes | undefined {
+export function accessFor(route: Route, agentName: string, method = 'GET'): AccessAttributes | undefined {
   switch (route.kind) {
     case 'health':
       return undefined;
+    case 'images': {
+      const verb = method === 'GET' ? 'get' : route.action === 'pull' ? 'create' : 'delete';
+      return { verb, resource: 'agents', subresource: 'images', name: agentName };
+    }
     case 'logs':
       return { verb: 'get', resource: 'tasks', subresource: 'log', ...route.task };
     case 'exec':

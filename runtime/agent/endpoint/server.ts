@@ -10,10 +10,12 @@ import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { WebSocketServer } from 'ws';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
+import type { Images } from '../../images/index.ts';
 import { SandboxPathRefused } from '../sandbox/locate.ts';
 import type { Authorizer, Verdict } from './authorize.ts';
 import { endpointCertificate } from './certificate.ts';
 import { CHANNEL_PROTOCOLS } from './channels.ts';
+import { serveImages } from './images.ts';
 import { BadQuery, parseLogQuery, sendLog } from './logs.ts';
 import { accessFor, isSession, matchRoute, type Route, type TaskName } from './routes.ts';
 import { sendSandbox } from './sandbox.ts';
@@ -36,6 +38,7 @@ export interface EndpointOptions {
   /** undefined: no TCP. */
   tcp: { host: string; port: number } | undefined;
   tasks: TasksSource;
+  images: Images;
   metrics: Registry;
   authorizer: Authorizer;
   logger: Logger;
@@ -82,7 +85,7 @@ async function startRemote(options: EndpointOptions, sockets: WebSocketServer, t
   );
   const server = createHttpsServer({ cert, key, minVersion: 'TLSv1.2' });
   attach(server, options, sockets, (request, route) => {
-    const attributes = accessFor(route, options.agentName);
+    const attributes = accessFor(route, options.agentName, request.method);
     if (attributes === undefined) return Promise.resolve({ allowed: true });
     return options.authorizer.authorize(request.headers.authorization, attributes);
   });
@@ -132,7 +135,7 @@ async function handle(
   const route = matchRoute(url.pathname);
   if (route === undefined) return sendProblem(response, 404, `there is nothing at ${url.pathname}`);
   if (isSession(route)) return sendProblem(response, 426, `${route.kind} needs a WebSocket`);
-  if (request.method !== 'GET') return sendProblem(response, 405, 'only GET');
+  if (request.method !== 'GET' && route.kind !== 'images') return sendProblem(response, 405, 'only GET');
   const verdict = await authorize(request, route);
   if (!verdict.allowed) return sendProblem(response, verdict.status, verdict.message);
   const { tasks, metrics } = options;
@@ -148,6 +151,8 @@ async function handle(
       return sendJson(response, { items: tasks.list().map(shownTask) });
     case 'stats':
       return sendStatistics(response, tasks, route, container);
+    case 'images':
+      return serveImages(route, request, response, url.searchParams, options.images);
     case 'logs': {
       const query = parseLogQuery(url.searchParams);
       const found = requestedContainer(tasks, route.task, container);
