@@ -217,20 +217,23 @@ export async function prepareLaunch(
  * What the containers of a group may use together (`shareCgroups`): the sum of those that run beside each other, or the largest init container
  * where that is more. One without a limit leaves the group without it. Pure.
  */
-export function groupResources(task: Task): ContainerResources {
-  const all = (task.spec.containers ?? []).map((container) => containerResources(container));
-  const init = (task.spec.initContainers ?? []).map((container) => containerResources(container));
+export function groupResources(task: Task, defaultPids?: number): ContainerResources {
+  const all = (task.spec.containers ?? []).map((container) => containerResources(container, defaultPids));
+  const init = (task.spec.initContainers ?? []).map((container) => containerResources(container, defaultPids));
   const most = (of: (resources: ContainerResources) => number): number =>
     Math.max(
       all.map(of).reduce((sum, amount) => sum + amount, 0),
       ...init.map(of),
     );
+  const swaps = [...all, ...init].some(({ limits }) => limits.swapBytes !== undefined);
   return {
     requests: { cpus: most(({ requests }) => requests.cpus), memBytes: most(({ requests }) => requests.memBytes) },
     limits: {
       cpus: most(({ limits }) => limits.cpus ?? Number.POSITIVE_INFINITY),
       memBytes: most(({ requests, limits }) => limits.memBytes ?? requests.memBytes),
+      ...(swaps && { swapBytes: most(({ limits }) => limits.swapBytes ?? 0) }),
     },
+    pids: most(({ pids }) => pids ?? Number.POSITIVE_INFINITY),
   };
 }
 

@@ -42,7 +42,7 @@ export async function prepareShared(runner: TaskRunner, signal: AbortSignal): Pr
       task,
       ...parts,
       ...(userNamespace && { userNamespace }),
-      ...((task.spec.shareCgroups ?? true) && { resources: groupResources(task) }),
+      ...((task.spec.shareCgroups ?? true) && { resources: groupResources(task, context.policy().defaultPidsLimit) }),
     };
     await context.containerizer.prepareGroup?.(group);
   }
