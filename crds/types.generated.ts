@@ -188,7 +188,7 @@ export interface ContainerResources {
   io?: IoResources;
 }
 
-/** One port. With host networking the scheduler allocates a host port and the container gets it as `PORT_<NAME>` (and the first one as `PORT`), unless `hostPort` names it. */
+/** One port. With host networking the scheduler allocates a host port, unless `hostPort` names it, and the container listens on it: it gets it as `PORT_<NAME>` (and the first one as `PORT`). With Cni the host port leads to `containerPort`, which is then `PORT_<NAME>`, and the host port `HOST_PORT_<NAME>`; none is allocated where the task's networks cannot map ports. */
 export interface ContainerPort {
   /** Name of the port; unique in the container. */
   name: string;
@@ -1649,6 +1649,20 @@ export interface AgentContainerizer {
   unsupported?: string[];
 }
 
+/** One network. */
+export interface AgentNetwork {
+  /** Name. */
+  name: string;
+  /** Version of the CNI specification that it is used with. */
+  cniVersion?: string;
+  /** Its plug-ins, in order. */
+  plugins?: string[];
+  /** What its plug-ins can be told per task, such as portMappings (host ports) and ips (requested addresses). */
+  capabilities?: string[];
+  /** Why it cannot be used. */
+  message?: string;
+}
+
 /** Progress of a drain. */
 export interface AgentDrainStatus {
   /** Draining: tasks are being ended. Drained: none are left. */
@@ -1699,6 +1713,8 @@ export interface AgentStatus {
   capabilities?: string[];
   /** Containerizers that work here. */
   containerizers?: AgentContainerizer[];
+  /** CNI networks that tasks can join here, as the agent's configuration directory has them. */
+  networks?: AgentNetwork[];
   /** Progress of a drain. */
   drain?: AgentDrainStatus;
   /** Since when the agent is out of reach. */

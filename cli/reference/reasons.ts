@@ -81,6 +81,14 @@ export const taskReasons: TaskReason[] = [
     todo: '`tepui logs TASK`. SIGSYS or EPERM errors: [the seccomp filter](../guides/isolation.md).',
   },
   {
+    reason: 'ContainerLimitation',
+    states: 'Failed',
+    source: 'Agent',
+    meaning:
+      "With the host's network it listened on a TCP port of the agent's range that it was not given (`Agent.spec.isolation.enforcePorts`). The message has the port.",
+    todo: 'Declare the port in `ports` of the container, or listen on `$PORT_<NAME>`.',
+  },
+  {
     reason: 'ContainerLimitationMemory',
     states: 'Failed',
     source: 'Agent',
@@ -136,6 +144,9 @@ export const placementReasons: Record<string, string> = {
   InsufficientResource: 'Less is free of a resource with a name of its own (`requests.custom`).',
   InsufficientPorts: 'Not enough ports of the range of the agent are free.',
   HostPortInUse: 'A `hostPort` that the task names is taken by another task.',
+  NetworkNotFound:
+    'The agent has no network of that name, or cannot use it; `status.networks` of the agent says which it has, and why.',
+  PortsNotMappable: 'The task names a `hostPort`, and none of its networks has the capability `portMappings` there.',
   AgentNameMismatch: '`placement.agentName` is another agent.',
   AgentSelectorMismatch: 'The labels of the agent do not match `placement.agentSelector`.',
   UnfulfilledConstraint: 'One of `placement.constraints` does not hold.',

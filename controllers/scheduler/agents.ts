@@ -20,6 +20,7 @@ export function upsertAgent(cluster: Cluster, document: Agent): void {
   agent.attributes = attributesOf(document);
   agent.total = offeredAmounts(cluster.resources, offered);
   agent.ports.ranges = parsePortRanges(offered?.ports);
+  agent.networks = networksOf(document);
   if (JSON.stringify(visible(agent)) === before) return;
   cluster.agentEpoch += 1;
   cluster.agentList = undefined;
@@ -63,6 +64,7 @@ export function agentNamed(cluster: Cluster, name: string): AgentState {
     total: [],
     used: [],
     ports: createPortLedger(),
+    networks: undefined,
     perFramework: new Map(),
     taskCount: 0,
   };
@@ -107,7 +109,13 @@ function attributesOf(document: Agent): Map<string, string> {
   return attributes;
 }
 
+/** One with a message cannot be used. */
+function networksOf({ status }: Agent): AgentState['networks'] {
+  const usable = status?.networks?.filter(({ message }) => message === undefined);
+  return usable && Object.fromEntries(usable.map(({ name, capabilities }) => [name, capabilities ?? []]));
+}
+
 function visible(agent: AgentState): unknown[] {
-  const { known, uid, closed, labels, hostname, region, zone, attributes, total, ports } = agent;
-  return [known, uid, closed, labels, hostname, region, zone, [...attributes], total, ports.ranges];
+  const { known, uid, closed, labels, hostname, region, zone, attributes, total, ports, networks } = agent;
+  return [known, uid, closed, labels, hostname, region, zone, [...attributes], total, ports.ranges, networks];
 }

@@ -30,6 +30,8 @@ export interface AgentState {
   total: Amounts;
   used: Amounts;
   ports: PortLedger;
+  /** Capabilities of each CNI network that can be used there. Absent: the agent does not say. */
+  networks: Record<string, readonly string[]> | undefined;
   /** Tasks that hold something here, by framework. */
   readonly perFramework: Map<string, number>;
   taskCount: number;
@@ -52,7 +54,10 @@ export interface Demand {
   /** Resource number and amount, only those above 0. */
   readonly amounts: readonly (readonly [number, number])[];
   readonly ports: readonly PortDemand[];
+  /** With host networking; `allocatedPortsOn` says how many it is on one agent. */
   readonly allocatedPorts: number;
+  /** CNI networks that it joins. */
+  readonly networks: readonly string[];
   readonly agentName: string | undefined;
   readonly selector: LabelSelector | undefined;
   readonly constraints: readonly Constraint[];

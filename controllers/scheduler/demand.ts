@@ -18,8 +18,19 @@ export function demandOf(cluster: Cluster, task: Task): Demand {
   const frameworkKey = keyOf(namespace, spec.frameworkName ?? `task ${task.metadata?.name}`);
   const role = spec.role ?? '*';
   const priority = spec.priority ?? 0;
+  const networks = (spec.network?.networks ?? []).map(({ name }) => name);
   const unsupported = unsupportedTaskField(task);
-  const key = JSON.stringify([unsupported, frameworkKey, role, priority, amounts, ports, placement, volumeKeys]);
+  const key = JSON.stringify([
+    unsupported,
+    frameworkKey,
+    role,
+    priority,
+    amounts,
+    ports,
+    networks,
+    placement,
+    volumeKeys,
+  ]);
   return {
     key,
     priority,
@@ -28,6 +39,7 @@ export function demandOf(cluster: Cluster, task: Task): Demand {
     amounts,
     ports,
     allocatedPorts: ports.filter((port) => port.hostPort === 0).length,
+    networks,
     agentName: placement.agentName,
     selector: placement.agentSelector,
     constraints,

@@ -3,6 +3,7 @@ import { agentList } from './agents.ts';
 import type { AgentClosed, AgentState, Cluster, Demand, Explanation, UnplacedReason } from './cluster.ts';
 import { formatConstraint } from './constraints.ts';
 import { brokenConstraint, hasFreePorts, mayRunOn, type Search, startSearch, takenPort } from './fit.ts';
+import { allocatedPortsOn, type NetworkProblem, networkProblemOn } from './networks.ts';
 import { formatAmount } from './resource-table.ts';
 import { quotaProblem } from './roles.ts';
 import { formatSelector } from './selector.ts';
@@ -95,12 +96,16 @@ function problemOf(cluster: Cluster, search: Search, agent: AgentState): Problem
   if (volume) {
     return { reason: volume.problem, words: volumeWords(cluster, volume) };
   }
+  const network = networkProblemOn(demand, agent);
+  if (network) {
+    return { reason: network.problem, words: networkWords(network) };
+  }
   const port = takenPort(search, agent);
   if (port !== undefined) {
     return { reason: 'HostPortInUse', words: `host port ${port} in use` };
   }
   if (!hasFreePorts(search, agent)) {
-    return { reason: 'InsufficientPorts', words: `insufficient host ports (needs ${demand.allocatedPorts})` };
+    return { reason: 'InsufficientPorts', words: `insufficient host ports (needs ${allocatedPortsOn(demand, agent)})` };
   }
   const scarcest = scarcestResource(search, agent);
   if (!scarcest) return undefined;
@@ -111,6 +116,12 @@ function problemOf(cluster: Cluster, search: Search, agent: AgentState): Problem
     words: `insufficient ${name} (needs ${formatAmount(number, amount)}`,
     free: { number, amount: free },
   };
+}
+
+function networkWords({ problem, name }: { problem: NetworkProblem; name: string }): string {
+  return problem === 'NetworkNotFound'
+    ? `have no network "${name}"`
+    : `cannot map host port ${name} to the task's networks`;
 }
 
 /** Of the resources that the agent has too little of, the one of which the smallest part is there. */

@@ -3,6 +3,7 @@ import type { Constraint } from '../../crds/types.generated.ts';
 import { agentList } from './agents.ts';
 import type { AgentState, Cluster, Demand, Shape } from './cluster.ts';
 import { constraintHolds, countsTasks, countValues, type ValueCounts } from './constraints.ts';
+import { allocatedPortsOn, networkProblemOn } from './networks.ts';
 import { findFreePorts, isPortTaken } from './ports.ts';
 import { DISK } from './resource-table.ts';
 import { matchesSelector } from './selector.ts';
@@ -55,6 +56,7 @@ export function hasRoom(cluster: Cluster, search: Search, agent: AgentState): bo
   }
   const { demand } = search;
   if (demand.volumeKeys.length > 0 && volumeProblemOn(cluster, demand, agent) !== undefined) return false;
+  if (networkProblemOn(demand, agent) !== undefined) return false;
   if (demand.ports.length > 0 && (takenPort(search, agent) !== undefined || !hasFreePorts(search, agent))) return false;
   return holdsAll(demand.constraints, agent, search.countsOf);
 }
@@ -75,7 +77,7 @@ export function takenPort(search: Search, agent: AgentState): number | undefined
 }
 
 export function hasFreePorts(search: Search, agent: AgentState): boolean {
-  return findFreePorts(agent.ports, search.demand.allocatedPorts, search.fixedPorts) !== undefined;
+  return findFreePorts(agent.ports, allocatedPortsOn(search.demand, agent), search.fixedPorts) !== undefined;
 }
 
 export function brokenConstraint(search: Search, agent: AgentState): Constraint | undefined {

@@ -41,6 +41,7 @@ function demandOfVolume(volume: VolumeState): Demand {
     amounts: [[DISK, volume.sizeBytes]],
     ports: [],
     allocatedPorts: 0,
+    networks: [],
     agentName: volume.wantedAgentName,
     selector: volume.selector,
     constraints: [],

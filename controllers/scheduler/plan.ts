@@ -6,6 +6,7 @@
 import { chooseAgent } from './choose.ts';
 import type { AgentState, BoundPort, Cluster, Explanation, Shape, TaskState } from './cluster.ts';
 import { eligibleAgents, hasRoom, type Search, startSearch } from './fit.ts';
+import { allocatedPortsOn } from './networks.ts';
 import { planVolumes } from './plan-volumes.ts';
 import { findFreePorts } from './ports.ts';
 import { planReports } from './report.ts';
@@ -136,12 +137,12 @@ function isRefusedEverywhere(cluster: Cluster, { demand }: Shape): boolean {
 
 /** `hasRoom` made sure that there are enough. */
 function choosePorts({ demand, fixedPorts }: Search, agent: AgentState): BoundPort[] {
-  const free = findFreePorts(agent.ports, demand.allocatedPorts, fixedPorts) ?? [];
+  const free = findFreePorts(agent.ports, allocatedPortsOn(demand, agent), fixedPorts) ?? [];
   let next = 0;
-  return demand.ports.map(({ container, name, protocol, hostPort }) => {
-    if (hostPort !== 0) return { container, name, protocol, hostPort };
-    const allocated = free[next]!;
+  return demand.ports.flatMap(({ container, name, protocol, hostPort }): BoundPort[] => {
+    if (hostPort !== 0) return [{ container, name, protocol, hostPort }];
+    const allocated = free[next];
     next += 1;
-    return { container, name, protocol, hostPort: allocated };
+    return allocated === undefined ? [] : [{ container, name, protocol, hostPort: allocated }];
   });
 }

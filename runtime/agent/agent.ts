@@ -17,6 +17,7 @@ import { openContainerizer } from './node/containerizer.ts';
 import { loadIdentity, readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { joinCluster } from './node/membership.ts';
+import { watchNetworks } from './node/network-watch.ts';
 import { type AgentPaths, preparePaths } from './node/paths.ts';
 import { goArchitecture, readAddresses, readPlatform } from './node/platform.ts';
 import { createVolumeKeeper, isVolumeInUse } from './node/volumes.ts';
@@ -147,6 +148,7 @@ export async function startAgent({
       logger,
     });
     opened.push(endpoint.close);
+    const facts = await readFacts(context, paths, options, endpoint);
     const membership = joinCluster({
       client,
       holder: {
@@ -161,7 +163,7 @@ export async function startAgent({
         'tepui.dev/arch': goArchitecture(),
         ...options.labels,
       },
-      facts: await readFacts(context, paths, options, endpoint),
+      facts,
       workDir: paths.root,
       onAgent(changed) {
         const isNewPolicy = changed.metadata.generation !== document?.metadata.generation;
@@ -177,6 +179,15 @@ export async function startAgent({
       await membership.close();
       await volumes.close();
     });
+    const networkWatch = await watchNetworks(
+      networks,
+      (changed) => {
+        facts.networks = changed;
+        membership.factsChanged();
+      },
+      logger,
+    );
+    opened.push(async () => networkWatch.close());
     const { ready } = membership;
     return { name: agent.name, agentId: agent.agentId, socketPath: paths.socket, url: endpoint.url, ready, close };
   } catch (error) {
@@ -207,7 +218,7 @@ function openRecords(
 }
 
 async function readFacts(
-  { agent, containerizer }: TaskContext,
+  { agent, containerizer, networks }: TaskContext,
   paths: AgentPaths,
   options: AgentOptions,
   endpoint: Endpoint,
@@ -222,5 +233,6 @@ async function readFacts(
     endpoint: { socketPath: paths.socket, ...(endpoint.url && { url: endpoint.url, caData: endpoint.caData }) },
     platform: await readPlatform(),
     containerizers: (await containerizer.describe?.()) ?? [{ name: containerizer.name }],
+    networks: (await networks.describe()).networks,
   };
 }

@@ -1,5 +1,5 @@
 /** Networks of tasks: CNI, namespaces, name resolution. */
-export { capabilitiesOf, type NetworkDirectory } from './cni/configuration.ts';
+export type { NetworkDescription } from './describe.ts';
 export { hostnameOf, needsNetwork } from './files/task-files.ts';
 export { hostNetworkInfos } from './host-addresses.ts';
 export { NetworkSetUpFailed, type Networks, type TaskNetworkSetup } from './networks.ts';

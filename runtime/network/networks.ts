@@ -6,7 +6,7 @@
  */
 import type { NetworkInfo, Task } from '../../crds/types.generated.ts';
 import type { ContainerNetwork } from '../containerizers/containerizer.ts';
-import type { NetworkDirectory } from './cni/configuration.ts';
+import type { NetworkDescription } from './describe.ts';
 
 export interface TaskNetworkSetup {
   /** Absent: host networking, or a single container without any, with the host's files. */
@@ -31,7 +31,9 @@ export interface Networks {
   /** Addresses of a task whose set-up is complete, also by an earlier agent process. */
   infosOf(groupId: string): NetworkInfo[] | undefined;
   /** What the configuration directory holds now. */
-  available(): Promise<NetworkDirectory>;
+  describe(): Promise<NetworkDescription>;
+  /** Of the configurations. */
+  readonly configDirectory: string;
   /** Ends what goes on in the background. Networks stay. */
   close(): Promise<void>;
 }

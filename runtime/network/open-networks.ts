@@ -3,10 +3,10 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
-import { readNetworkDirectory } from './cni/configuration.ts';
 import { createChainResolver } from './cni/resolve-chain.ts';
 import type { NetworkContext } from './context.ts';
 import { DEFAULT_PLUGIN_PATH } from './default-plugin-path.ts';
+import { describeNetworks } from './describe.ts';
 import type { Networks } from './networks.ts';
 import { NETWORK_RECORD, type NetworkRecord } from './record.ts';
 import { recoverNetworks } from './recover.ts';
@@ -71,7 +71,8 @@ export async function openNetworks(options: NetworkOptions): Promise<Networks> {
       background = (await recoverNetworks(context, new Set(expected), detach, retries.add)).checked;
     },
     infosOf: (groupId) => context.known.get(groupId)?.infos,
-    available: () => readNetworkDirectory(context.configDirectory),
+    describe: () => describeNetworks(context),
+    configDirectory: context.configDirectory,
     async close() {
       context.closing.abort();
       retries.close();

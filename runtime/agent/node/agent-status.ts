@@ -4,7 +4,7 @@ import type { Agent, AgentStatus, Condition } from '../../../crds/types.generate
 import type { AgentResourceLists } from '../../resources/capacity.ts';
 import type { AgentPolicy } from '../tasks/context.ts';
 
-/** What does not change while the process runs. */
+/** What the process knows of itself; all but `networks` stays as it is. */
 export interface AgentFacts {
   agentId: string;
   bootId: string;
@@ -15,6 +15,7 @@ export interface AgentFacts {
   endpoint: AgentStatus['endpoint'];
   platform: AgentStatus['platform'];
   containerizers: AgentStatus['containerizers'];
+  networks: NonNullable<AgentStatus['networks']>;
 }
 
 /** Features of Mesos's agents that this one has. */
@@ -66,6 +67,7 @@ export function isRegistered(agent: Agent, facts: AgentFacts, resources: AgentRe
     status.bootId === facts.bootId &&
     status.startTime === facts.startTime &&
     isDeepStrictEqual(status.endpoint, facts.endpoint) &&
+    isDeepStrictEqual(status.networks ?? [], facts.networks) &&
     isDeepStrictEqual(status.allocatable, resources.allocatable)
   );
 }

@@ -38,6 +38,8 @@ export interface MembershipOptions {
 export interface Membership {
   /** Resolves when registered and all tasks bound to us were seen; on close too. Never rejects. */
   ready: Promise<void>;
+  /** `facts` says something else now. */
+  factsChanged(): void;
   close(): Promise<void>;
 }
 
@@ -108,6 +110,7 @@ export function joinCluster(options: MembershipOptions): Membership {
   const ready = join();
   return {
     ready,
+    factsChanged: () => registration.documentChanged(latest),
     async close() {
       isClosing = true;
       await registration.close();

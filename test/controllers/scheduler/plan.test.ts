@@ -237,6 +237,61 @@ describe('ports', () => {
   });
 });
 
+describe('networks', () => {
+  const networks = (...list: { name: string; capabilities?: string[]; message?: string }[]) => ({
+    status: { networks: list },
+  });
+  const joins = (names: string[], ports: object[] = []) => ({
+    network: { mode: 'Cni' as const, networks: names.map((name) => ({ name })) },
+    ports,
+  });
+
+  test('a task goes where its networks are, and is told how many agents lack which', () => {
+    const agents = [
+      agentDocument('a', networks({ name: 'red' })),
+      agentDocument('b', networks({ name: 'red' }, { name: 'blue' })),
+      agentDocument('c', networks({ name: 'blue', message: 'CNI plug-in "bridge" is in none of the directories' })),
+    ];
+    const tasks = [taskDocument('t', joins(['red', 'blue'])), taskDocument('lost', joins(['green']))];
+    const cluster = clusterOf(agents, tasks);
+    expect(placements(plan(cluster, 0))).toEqual({ t: 'b' });
+    expect(messages(plan(cluster, LATER))).toEqual(['0/3 agents can run this task: 3 have no network "green"']);
+  });
+
+  test('host ports are allocated only where a network leads from them to the task', () => {
+    const ports = [{ name: 'http', containerPort: 80 }];
+    const mapping = agentDocument('a', networks({ name: 'red', capabilities: ['portMappings'] }));
+    const plain = agentDocument('a', networks({ name: 'red', capabilities: ['ips'] }));
+    const silent = agentDocument('a');
+    const given = [mapping, plain, silent].map((agent) =>
+      plan(clusterOf([agent], [taskDocument('t', joins(['red'], ports))]), 0).flatMap((action) =>
+        action.type === 'BindTask' ? [action.hostPorts.length] : [],
+      ),
+    );
+    expect(given).toEqual([[1], [0], [1]]);
+  });
+
+  test('a host port that the document names needs a network that maps it', () => {
+    const fixed = joins(['red'], [{ name: 'http', containerPort: 80, hostPort: 8080 }]);
+    const agents = [
+      agentDocument('a', networks({ name: 'red' })),
+      agentDocument('b', networks({ name: 'red', capabilities: ['portMappings'] })),
+    ];
+    const cluster = clusterOf(agents, [taskDocument('t', fixed), taskDocument('u', fixed)]);
+    expect(Object.values(placements(plan(cluster, 0)))).toEqual(['b']);
+    expect(messages(plan(cluster, LATER))).toEqual([
+      "0/2 agents can run this task: 1 cannot map host port 8080 to the task's networks, 1 host port 8080 in use",
+    ]);
+  });
+
+  test('an agent that gets the network takes the task that waited for it', () => {
+    const cluster = clusterOf([agentDocument('a', networks())], [taskDocument('t', joins(['red']))]);
+    expect(placements(plan(cluster, LATER))).toEqual({});
+    upsertAgent(cluster, agentDocument('a', networks({ name: 'red' })));
+    expect(placements(plan(cluster, LATER))).toEqual({ t: 'a' });
+  });
+});
+
 describe('volumes', () => {
   test('the first task of an unbound volume binds it to its agent, and later ones follow', () => {
     const agents = [agentDocument('a'), agentDocument('b')];

@@ -1,10 +1,11 @@
 /** Tasks with networks, from the document to the packet: a real agent, real containers, real plug-ins whose host is a namespace of the test's. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Agent } from '../../../../controllers/machinery/client/resources.ts';
 import type { TaskSpec } from '../../../../crds/types.generated.ts';
 import { cleanupAgent, type RunningAgent } from '../../../../runtime/agent/index.ts';
 import { cniProblem } from '../../../setup/cni-plugins.ts';
@@ -69,6 +70,24 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
     await platform.untilEnded('web');
     await eventually(() => left().records.length + left().mounts.length === 0, 'the network to go');
     expect(await bed.leftovers()).toMatchObject({ interfaces: [], rules: [], leases: [] });
+  });
+
+  test('the agent tells which networks it has, as the directory changes', async () => {
+    const networks = async () => (await platform.client.get(Agent, { name: platform.agentName }))?.status?.networks;
+    const blueOnly = {
+      name: 'blue',
+      cniVersion: '1.0.0',
+      plugins: ['bridge', 'portmap', 'firewall'],
+      capabilities: ['ips', 'portMappings'],
+    };
+    expect(await networks()).toEqual([blueOnly]);
+    await bed.configure('90.conf', { cniVersion: '1.0.0', name: 'absent', type: 'not-installed' });
+    await eventually(async () => (await networks())?.length === 2, 'the network to be told');
+    expect((await networks())?.find(({ name }) => name === 'absent')).toMatchObject({
+      message: expect.stringContaining('"not-installed" is in none of the directories'),
+    });
+    rmSync(join(bed.dir, 'agent/cni/net.d/90.conf'));
+    await eventually(async () => (await networks())?.length === 1, 'the network to be gone');
   });
 
   test('the containers of a task share its network, and find names as the document says', async () => {
