@@ -1527,6 +1527,14 @@ export interface AgentIsolation {
   allowedHostPaths?: string[];
   /** Device files that containers may ask for. Default none. */
   allowedDevices?: string[];
+  /** Allow seccompProfile and appArmorProfile of type Unconfined. Default false, filled in by the API server. */
+  allowUnconfined?: boolean;
+  /** Container Device Interface devices that containers may ask for by name, as vendor.com/class=name, or vendor.com/class for all of a kind. Default none. GPUs are asked for as the resource gpus instead. */
+  allowedCdiDevices?: string[];
+  /** Directories with CDI specifications; a device of a later one takes precedence. Absent: /etc/cdi and /var/run/cdi. */
+  cdiDirectories?: string[];
+  /** Kinds of CDI devices that are GPUs: each whole one is a unit of the resource gpus, and is given to one task at a time. Absent: nvidia.com/gpu and amd.com/gpu. */
+  gpuKinds?: string[];
   /** Capabilities of containers that name none. Absent: the small built-in set. */
   defaultCapabilities?: ('AUDIT_CONTROL' | 'AUDIT_READ' | 'AUDIT_WRITE' | 'BLOCK_SUSPEND' | 'BPF' | 'CHECKPOINT_RESTORE' | 'CHOWN' | 'DAC_OVERRIDE' | 'DAC_READ_SEARCH' | 'FOWNER' | 'FSETID' | 'IPC_LOCK' | 'IPC_OWNER' | 'KILL' | 'LEASE' | 'LINUX_IMMUTABLE' | 'MAC_ADMIN' | 'MAC_OVERRIDE' | 'MKNOD' | 'NET_ADMIN' | 'NET_BIND_SERVICE' | 'NET_BROADCAST' | 'NET_RAW' | 'PERFMON' | 'SETFCAP' | 'SETGID' | 'SETPCAP' | 'SETUID' | 'SYSLOG' | 'SYS_ADMIN' | 'SYS_BOOT' | 'SYS_CHROOT' | 'SYS_MODULE' | 'SYS_NICE' | 'SYS_PACCT' | 'SYS_PTRACE' | 'SYS_RAWIO' | 'SYS_RESOURCE' | 'SYS_TIME' | 'SYS_TTY_CONFIG' | 'WAKE_ALARM')[];
   /** Most capabilities that a container can ask for. Absent: those that stay within the container (CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, NET_BIND_SERVICE, SYS_CHROOT, SETPCAP, SETFCAP, IPC_LOCK). */

@@ -29,6 +29,13 @@ export const taskReasons: TaskReason[] = [
     todo: 'Nothing at first. If it stays: `kubectl describe volume`.',
   },
   {
+    reason: 'WaitingForGpus',
+    states: 'Staging',
+    source: 'Agent',
+    meaning: 'The GPUs it was counted on are still used by tasks that end.',
+    todo: 'Nothing at first. If it stays: compare `kubectl get agent NAME -o yaml` (allocatable.gpus) with the CDI files of the machine.',
+  },
+  {
     reason: 'AgentReregistered',
     states: 'Starting, Running',
     source: 'Agent',

@@ -2,6 +2,7 @@
 import { hostname } from 'node:os';
 import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
+import { openDevices } from '../devices/index.ts';
 import { openImages } from '../images/index.ts';
 import { buildLauncher } from '../launcher/build.ts';
 import { openNetworks } from '../network/index.ts';
@@ -114,6 +115,11 @@ export async function startAgent({
       logger,
     });
     opened.push(images.close);
+    const devices = openDevices({
+      policy: () => document?.spec.isolation ?? {},
+      inUse: () => gpusInUse(manager),
+      onFreed: () => manager.wakeAll(),
+    });
     const context: TaskContext = {
       agent: { ...agent, canFreeze: containerizer.freeze !== undefined },
       client,
@@ -125,6 +131,7 @@ export async function startAgent({
       memoryVolumes,
       images,
       diskLimits: disk.sandboxes,
+      devices,
       policy: () => policyOf(document),
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),
@@ -165,6 +172,7 @@ export async function startAgent({
       },
       facts,
       workDir: paths.root,
+      gpus: (isolation) => devices.gpus(isolation).length,
       onAgent(changed) {
         const isNewPolicy = changed.metadata.generation !== document?.metadata.generation;
         document = changed;
@@ -194,6 +202,12 @@ export async function startAgent({
     await close();
     throw error;
   }
+}
+
+/** CDI names of the GPUs of all tasks that something is left of. */
+function* gpusInUse(manager: TaskManager): Iterable<string> {
+  for (const { record } of manager.runners())
+    if (record?.gpus && record.phase !== 'Cleaned') yield* Object.values(record.gpus).flat();
 }
 
 async function identify(

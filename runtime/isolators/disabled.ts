@@ -43,12 +43,6 @@ export function switchable(isolator: Isolator, { policy }: Pick<IsolatorHost, 'p
   };
 }
 
-/** For Agent.status. */
-export function namesInUse(isolators: readonly Isolator[], { policy }: Pick<IsolatorHost, 'policy'>): string[] {
-  const disabled = policy().disabledIsolators ?? [];
-  return [...new Set(isolators.map(({ name }) => name))].filter((name) => !disabled.includes(name));
-}
-
 /** What a container asks for and this host, or its operator, does not give: `field: reason`, fields relative to the container. */
 export function isolatorProblems(
   isolators: readonly Isolator[],

@@ -22,13 +22,20 @@ export function resolveResources(
     cpus: formatMilli(facts.cpusMilli),
     mem: formatBytes(facts.memBytes),
     disk: formatBytes(facts.diskBytes),
+    ...gpus(offered),
     ports: offered.ports,
   };
   const left = {
     cpus: formatMilli(offered.cpusMilli),
     mem: formatBytes(offered.memBytes),
     disk: formatBytes(offered.diskBytes),
+    ...gpus(offered),
     ports: offered.ports,
   };
   return { detected, capacity: { ...detected, ...overrides }, allocatable: { ...left, ...overrides } };
+}
+
+/** A machine without GPUs does not offer them at all. */
+function gpus({ gpus }: OfferedResources): { gpus?: string } {
+  return gpus ? { gpus: String(gpus) } : {};
 }

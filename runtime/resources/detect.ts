@@ -14,6 +14,8 @@ export interface MachineFacts {
   cpusMilli: number;
   memBytes: number;
   diskBytes: number;
+  /** Whole ones. Absent: none. */
+  gpus?: number;
 }
 
 /** What is left for tasks after the operating system's share. */
@@ -41,6 +43,7 @@ export function offerResources(facts: MachineFacts): OfferedResources {
     cpusMilli: facts.cpusMilli,
     memBytes: facts.memBytes >= 2 * GIB ? facts.memBytes - GIB : Math.floor(facts.memBytes / 2),
     diskBytes: facts.diskBytes >= 10 * GIB ? facts.diskBytes - 5 * GIB : Math.floor(facts.diskBytes / 2),
+    ...(facts.gpus !== undefined && { gpus: facts.gpus }),
     ports: DEFAULT_PORTS,
   };
 }

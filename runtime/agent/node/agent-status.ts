@@ -1,6 +1,7 @@
 /** The agent's half of the Agent document. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 import type { Agent, AgentStatus, Condition } from '../../../crds/types.generated.ts';
+import { disabledIsolatorsProblem } from '../../isolators/disabled.ts';
 import type { AgentResourceLists } from '../../resources/capacity.ts';
 import type { AgentPolicy } from '../tasks/context.ts';
 
@@ -33,6 +34,7 @@ export function agentStatusPatch(
     status: {
       observedGeneration: agent.metadata.generation,
       ...facts,
+      containerizers: inUse(agent, facts),
       ...resources,
       capabilities: CAPABILITIES,
       conditions: [
@@ -79,7 +81,7 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
     allowPrivileged: isolation?.allowPrivileged ?? false,
     allowHostNamespaces: isolation?.allowHostNamespaces ?? false,
     allowedHostPaths: isolation?.allowedHostPaths ?? [],
-    allowedDevices: isolation?.allowedDevices ?? [],
+    allowUnconfined: isolation?.allowUnconfined ?? false,
     defaultUser: isolation?.defaultUser ?? 'nobody',
     defaultPidsLimit: isolation?.defaultPidsLimit ?? 4096,
     switchUser: switchUser ?? true,
@@ -92,11 +94,12 @@ function unsupportedSpec({ spec }: Agent): { reason: string; message: string } |
     return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
   const { isolation, oversubscription, disks, housekeeping } = spec;
   const refused = [
-    ...((isolation?.disabledIsolators?.length ?? 0) > 0 ? ['isolation.disabledIsolators'] : []),
     ...(oversubscription !== undefined ? ['oversubscription'] : []),
     ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
     ...(housekeeping !== undefined ? ['housekeeping'] : []),
   ];
+  const disabled = disabledIsolatorsProblem(isolation?.disabledIsolators);
+  if (disabled !== undefined) return { reason: 'InvalidSpec', message: disabled };
   if (refused.length === 0) return undefined;
   return { reason: 'InvalidSpec', message: refused.map((field) => `spec.${field} is not implemented yet`).join('; ') };
 }
@@ -111,6 +114,15 @@ function missingContainerizer(
   if (missing === undefined) return undefined;
   const message = `spec.containerizers: ${missing} is not available on this machine, which has ${there.join(', ')}`;
   return { reason: 'InvalidSpec', message };
+}
+
+/** Without the isolators that the operator has switched off. */
+function inUse({ spec }: Agent, { containerizers }: AgentFacts): AgentFacts['containerizers'] {
+  const disabled = spec.isolation?.disabledIsolators ?? [];
+  return containerizers?.map(({ isolators, ...containerizer }) => ({
+    ...containerizer,
+    ...(isolators && { isolators: isolators.filter((name) => !disabled.includes(name)) }),
+  }));
 }
 
 function condition(agent: Agent, type: string, holds: boolean, reason: string, message: string, now: Date): Condition {

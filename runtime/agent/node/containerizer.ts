@@ -7,7 +7,6 @@ import { createComposingContainerizer } from '../../containerizers/composing/con
 import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import { createNativeContainerizer, type NativeOptions } from '../../containerizers/native/containerizer.ts';
-import { unsupportedFields } from '../../containerizers/native/unsupported.ts';
 import { createOciContainerizer } from '../../containerizers/oci/containerizer.ts';
 import { findOciRuntime } from '../../containerizers/oci/runtime.ts';
 import { describeOci, ociUnsupported } from '../../containerizers/oci/unsupported.ts';
@@ -38,7 +37,7 @@ export async function openContainerizer(
   };
   const native = await createNativeContainerizer(options);
   return createComposingContainerizer({
-    members: [nativeMember(native), await ociMember(paths, options, ociRuntime)],
+    members: [nativeMember(native), await ociMember(native, paths, options, ociRuntime)],
     order: () => spec()?.containerizers ?? ['native'],
   });
 }
@@ -47,7 +46,7 @@ function nativeMember(native: Containerizer): Member {
   return {
     name: 'native',
     problem: () => undefined,
-    unsupported: unsupportedFields,
+    unsupported: (task) => native.unsupported(task),
     hasLeftovers: () => true,
     describe: async () => (await native.describe!())[0]!,
     open: async () => native,
@@ -55,12 +54,18 @@ function nativeMember(native: Containerizer): Member {
 }
 
 /** Looked for once: what is installed later is found at the agent's next start. */
-async function ociMember(paths: AgentPaths, options: NativeOptions, wanted: string | undefined): Promise<Member> {
+async function ociMember(
+  native: Containerizer,
+  paths: AgentPaths,
+  options: NativeOptions,
+  wanted: string | undefined,
+): Promise<Member> {
   const runtime = await findOciRuntime(wanted).catch((error: Error) => error);
   return {
     name: 'oci',
     problem: () => (runtime instanceof Error ? runtime.message : undefined),
-    unsupported: ociUnsupported,
+    // What the host lacks it lacks for both.
+    unsupported: (task) => [...new Set([...native.unsupported(task), ...ociUnsupported(task)])],
     hasLeftovers: () =>
       !isEmpty(join(paths.dataDir, 'agent/containers-oci')) || !isEmpty(join(ociDirectory(paths), 'launches')),
     describe: () => describeOci(runtime as Exclude<typeof runtime, Error>),

@@ -4,6 +4,7 @@ import { Agent, Task, Volume } from '../../../controllers/machinery/client/resou
 import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type {
   Agent as AgentDocument,
+  AgentIsolation,
   Task as TaskDocument,
   Volume as VolumeDocument,
 } from '../../../crds/types.generated.ts';
@@ -23,6 +24,8 @@ export interface MembershipOptions {
   facts: AgentFacts;
   /** Its file system is what the disk resource is measured on. */
   workDir: string;
+  /** How many whole GPUs the machine has, by this policy. */
+  gpus(isolation: AgentIsolation | undefined): number;
   /** Our own document: its spec is this machine's policy. */
   onAgent(agent: AgentDocument): void;
   tasks: {

@@ -2,26 +2,17 @@
 import { readFile } from 'node:fs/promises';
 import { arch, networkInterfaces, release } from 'node:os';
 import type { AgentAddress, AgentPlatform } from '../../../crds/types.generated.ts';
+import { readFeatures } from './features.ts';
 
 /** Kernel, cgroup layout, and the kernel features that isolators look for. */
 export async function readPlatform(): Promise<AgentPlatform> {
-  const [mounts, filesystems, seccomp] = await Promise.all([
-    readText('/proc/self/mounts'),
-    readText('/proc/filesystems'),
-    readText('/proc/sys/kernel/seccomp/actions_avail'),
-  ]);
-  const features = [
-    ...(/\boverlay\b/.test(filesystems) ? ['overlayfs'] : []),
-    ...(seccomp !== '' ? ['seccomp'] : []),
-    ...((await readText('/proc/sys/user/max_user_namespaces')).trim() > '0' ? ['user-namespaces'] : []),
-    ...((await readText('/proc/pressure/cpu')) !== '' ? ['psi'] : []),
-  ];
+  const mounts = await readText('/proc/self/mounts');
   return {
     os: 'linux',
     architecture: goArchitecture(),
     kernel: release(),
     cgroupVersion: cgroupVersion(mounts),
-    features,
+    features: readFeatures(),
   };
 }
 

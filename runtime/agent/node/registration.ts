@@ -7,7 +7,7 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 import { isAlreadyExists } from '../../../controllers/machinery/client/errors.ts';
 import { Agent } from '../../../controllers/machinery/client/resources.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
-import type { Agent as AgentDocument } from '../../../crds/types.generated.ts';
+import type { Agent as AgentDocument, AgentIsolation } from '../../../crds/types.generated.ts';
 import { type AgentResourceLists, resolveResources } from '../../resources/capacity.ts';
 import { offerResources, readMachineFacts } from '../../resources/detect.ts';
 import { type AgentFacts, agentStatusPatch, isRegistered } from './agent-status.ts';
@@ -26,6 +26,8 @@ export interface RegistrationOptions {
   facts: AgentFacts;
   /** Its file system is what the disk resource is measured on. */
   workDir: string;
+  /** How many whole GPUs the machine has, by this policy. */
+  gpus(isolation: AgentIsolation | undefined): number;
   logger: Logger;
 }
 
@@ -69,7 +71,7 @@ export function startRegistration(options: RegistrationOptions): Registration {
       again = false;
       try {
         const agent = latest ?? (await ensureAgent(client, holder.name, options.labels));
-        if (!isRegistered(agent, facts, await readResources(options.workDir, agent))) {
+        if (!isRegistered(agent, facts, await readResources(options, agent))) {
           latest = await write(agent, options);
           logger.info({ agent: holder.name }, 'agent document was written again');
         }
@@ -120,12 +122,15 @@ async function ensureAgent(client: ApiClient, name: string, labels: Record<strin
 }
 
 async function write(agent: AgentDocument, options: RegistrationOptions): Promise<AgentDocument> {
-  const resources = await readResources(options.workDir, agent);
+  const resources = await readResources(options, agent);
   const patch = agentStatusPatch(agent, options.facts, resources, new Date());
   return options.client.mergePatch(Agent, { name: options.holder.name }, patch, 'status');
 }
 
-async function readResources(workDir: string, agent: AgentDocument): Promise<AgentResourceLists> {
-  const machine = await readMachineFacts({ workDir });
+async function readResources(
+  { workDir, gpus }: RegistrationOptions,
+  agent: AgentDocument,
+): Promise<AgentResourceLists> {
+  const machine = { ...(await readMachineFacts({ workDir })), gpus: gpus(agent.spec.isolation) };
   return resolveResources(machine, offerResources(machine), agent.spec.resources);
 }

@@ -80,7 +80,8 @@ export async function act(runner: TaskRunner, action: Action): Promise<boolean> 
 async function begin(runner: TaskRunner): Promise<void> {
   const { context, document } = runner;
   if (document === undefined) return;
-  const record = taskRecord(context, document, randomUUID());
+  const gpus = context.devices.assign(document);
+  const record = { ...taskRecord(context, document, randomUUID()), ...(Object.keys(gpus).length > 0 && { gpus }) };
   for (const { name } of record.containers) runner.views.set(name, { kind: 'None', neverStarted: true });
   await runner.save(record);
   runner.deliver('Report');

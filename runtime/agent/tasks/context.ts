@@ -5,6 +5,7 @@ import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type { FetchUri, Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import type { Devices } from '../../devices/index.ts';
 import type { Images } from '../../images/index.ts';
 import type { Networks } from '../../network/index.ts';
 import type { DiskLimits } from '../disk-limits/disk-limits.ts';
@@ -32,6 +33,7 @@ export interface TaskContext {
   fetcher?: TaskFetcher;
   /** Of sandboxes. */
   diskLimits: DiskLimits;
+  devices: Devices;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */

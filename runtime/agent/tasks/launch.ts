@@ -184,6 +184,7 @@ export async function prepareLaunch(
   };
   const sandboxInside = sandboxInContainer({ sandbox, ...(root && { image: root }) });
   const home = homeOf(user, sandboxInside, image !== undefined);
+  const edits = context.devices.resolve(declared, record.gpus?.[container.name]);
   const { agent } = context;
   const env = buildEnvironment({
     task,
@@ -204,9 +205,10 @@ export async function prepareLaunch(
     ...(image && { image: root, argv: imageCommand(declared, image.config) }),
     ...(image && workingDirectory && { workingDirectory }),
     sandbox,
-    env,
-    user: { ...user, home },
-    mounts,
+    env: { ...env, ...edits.env },
+    user: { ...user, home, supplementalGids: [...user.supplementalGids, ...edits.supplementalGids] },
+    mounts: [...mounts, ...edits.mounts],
+    ...(edits.devices.length > 0 && { devices: edits.devices }),
     resources: containerResources(declared, context.policy().defaultPidsLimit),
     ...(shared.network && { network: shared.network }),
     ...(record.userNamespace && { userNamespace: record.userNamespace }),

@@ -25,7 +25,7 @@ export type ContainerView =
 export type Readiness =
   | { kind: 'Ready' }
   /** Something the document names is not there yet; an event will come. */
-  | { kind: 'Waiting'; message: string }
+  | { kind: 'Waiting'; reason?: 'WaitingForVolume' | 'WaitingForGpus'; message: string }
   /** It can never run as it is. */
   | { kind: 'Invalid'; message: string }
   /** It needs something that does not exist here. */
@@ -92,7 +92,7 @@ export type Action =
   /** Notes that the agent is back after the controllers had given up on it. */
   | { type: 'Reregister' }
   /** Says in Task.status why a task is not started yet. */
-  | { type: 'Explain'; reason: 'WaitingForVolume' | 'Frozen'; message: string }
+  | { type: 'Explain'; reason: 'WaitingForVolume' | 'WaitingForGpus' | 'Frozen'; message: string }
   /** Writes the record's report into Task.status. */
   | { type: 'Report' }
   | { type: 'RemoveFinalizer' }
@@ -125,7 +125,7 @@ function planUnrecorded({ document, readiness }: Observed): Action[] {
   if (document.deleting || document.killWanted) {
     return [settle({ state: 'Killed', reason: 'TaskKilledDuringLaunch', message: 'killed before it was started' })];
   }
-  const explain = (reason: 'WaitingForVolume' | 'Frozen', message: string): Action[] =>
+  const explain = (reason: 'WaitingForVolume' | 'WaitingForGpus' | 'Frozen', message: string): Action[] =>
     document.message === message ? [] : [{ type: 'Explain', reason, message }];
   switch (readiness.kind) {
     case 'Ready':
@@ -133,7 +133,7 @@ function planUnrecorded({ document, readiness }: Observed): Action[] {
         return explain('Frozen', 'spec.desiredState is Frozen: it is started when that is Running');
       return [{ type: 'Launch' }];
     case 'Waiting':
-      return explain('WaitingForVolume', readiness.message);
+      return explain(readiness.reason ?? 'WaitingForVolume', readiness.message);
     case 'Invalid':
       return [settle({ state: 'Error', reason: 'TaskInvalid', message: readiness.message })];
     case 'Missing':

@@ -128,6 +128,8 @@ export interface TaskRecord {
    * restarted nor updated.
    */
   task?: Task;
+  /** CDI names of the GPUs that each container has; they are the task's until the record is Cleaned. */
+  gpus?: Record<string, string[]>;
   /** Own user ids of its containers. */
   userNamespace?: UserNamespace;
   kill?: KillRecord;

@@ -263,15 +263,17 @@ export class TaskRunner {
   }
 
   private readiness(task: Task): Readiness {
-    const { containerizer } = this.context;
+    const { containerizer, devices } = this.context;
     const problems = [
       ...taskProblems(task, this.context.policy()),
       ...(containerizer.prepareGroup === undefined ? groupFields(task) : []).map(
         (field) => `${field}: the ${containerizer.name} containerizer runs tasks of one container only`,
       ),
       ...containerizer.unsupported(task),
+      ...devices.problems(task),
     ];
     if (problems.length > 0) return { kind: 'Invalid', message: problems.join('; ') };
-    return this.context.volumes.readiness(task);
+    const volumes = this.context.volumes.readiness(task);
+    return volumes.kind === 'Ready' ? devices.readiness(task) : volumes;
   }
 }

@@ -70,8 +70,8 @@ async function noteFailure(runner: TaskRunner, { message }: Error): Promise<void
 
 /** After all containers are gone. The record is then Cleaned, in memory: after a crash it is done again, which is cheaper than an fsync. */
 export async function removeShared(runner: TaskRunner): Promise<void> {
-  const { containerizer, memoryVolumes, networks } = runner.context;
-  const { isGroup, groupId } = runner.requireRecord();
+  const { containerizer, devices, memoryVolumes, networks } = runner.context;
+  const { isGroup, groupId, gpus } = runner.requireRecord();
   if (isGroup) await containerizer.destroyGroup?.(groupId);
   if (groupId !== '') {
     await memoryVolumes.remove(groupId);
@@ -79,4 +79,5 @@ export async function removeShared(runner: TaskRunner): Promise<void> {
   }
   runner.sharedParts = undefined;
   runner.changeInMemory((record) => ({ ...record, phase: 'Cleaned' }));
+  if (gpus) devices.freed();
 }

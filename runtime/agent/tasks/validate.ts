@@ -12,7 +12,7 @@ export interface TaskPolicy {
   allowPrivileged: boolean;
   allowHostNamespaces: boolean;
   allowedHostPaths: string[];
-  allowedDevices: string[];
+  allowUnconfined: boolean;
 }
 
 /** Problems as `field: reason`; empty when the agent can do its part. The containerizer is asked for its own. */
@@ -85,12 +85,14 @@ function policyProblems(container: TaskContainer, path: string, policy: TaskPoli
       `${path}.namespaces.${kind}: this agent does not allow "Host" (Agent spec.isolation.allowHostNamespaces)`,
     );
   }
-  for (const [index, device] of (container.devices ?? []).entries()) {
-    if (device.path === undefined || policy.allowedDevices.includes(device.path)) continue;
+  for (const profile of ['seccompProfile', 'appArmorProfile'] as const) {
+    if (container.security?.[profile]?.type !== 'Unconfined' || policy.allowUnconfined) continue;
     problems.push(
-      `${path}.devices[${index}].path: this agent does not allow ${device.path} (Agent spec.isolation.allowedDevices)`,
+      `${path}.security.${profile}.type: this agent does not allow "Unconfined" (Agent spec.isolation.allowUnconfined)`,
     );
   }
+  if (container.security?.privileged && container.security.userNamespace === 'Private')
+    problems.push(`${path}.security.userNamespace: "Private" and privileged exclude each other`);
   return problems;
 }
 

@@ -6,7 +6,6 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
-import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
@@ -127,7 +126,9 @@ export async function createNativeContainerizer({
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
-    describe: async () => [{ name: 'native', isolators: namesInUse(isolators, host), unsupported: refusedFields() }],
+    describe: async () => [
+      { name: 'native', isolators: isolators.map(({ name }) => name), unsupported: refusedFields() },
+    ],
     close: () => closeContext(context),
   };
 }

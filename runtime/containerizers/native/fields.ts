@@ -9,10 +9,6 @@ export type Honoured = 'native' | 'agent' | 'controllers' | 'shown';
 export type Refusal = (value: unknown) => string | undefined;
 
 const notYet: Refusal = () => 'is not implemented yet';
-const nonEmpty =
-  (reason: string): Refusal =>
-  (value) =>
-    (Array.isArray(value) ? value.length : Object.keys(value as object).length) > 0 ? reason : undefined;
 /** Accepts the values that ask for nothing. */
 const unless =
   (accepted: unknown[], reason: string): Refusal =>
@@ -73,7 +69,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].resources.requests.mem': 'native',
   // Counted by the scheduler, and the limit where there is no other.
   'spec.containers[].resources.requests.disk': 'agent',
-  'spec.containers[].resources.requests.gpus': unless([0, '0'], 'GPUs are not implemented yet'),
+  'spec.containers[].resources.requests.gpus': 'agent',
   'spec.containers[].resources.requests.custom': 'controllers',
   'spec.containers[].resources.limits.cpus': 'native',
   'spec.containers[].resources.limits.mem': 'native',
@@ -98,7 +94,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].security.privileged': 'native',
   'spec.containers[].security.userNamespace': unless(['Auto', 'Host'], 'is not implemented yet'),
   'spec.containers[].namespaces': 'native',
-  'spec.containers[].devices': nonEmpty('devices are not implemented yet'),
+  'spec.containers[].devices': 'agent',
   'spec.containers[].healthCheck': 'agent',
   'spec.containers[].readinessCheck': 'agent',
   'spec.containers[].check': 'agent',

@@ -69,16 +69,6 @@ describe('unsupportedFields', () => {
       'spec.initContainers[0]: needs command or shell',
     ],
     [
-      'GPUs',
-      container({ resources: { requests: { gpus: 1 } } }),
-      'spec.containers[0].resources.requests.gpus: 1 GPUs are not implemented yet',
-    ],
-    [
-      'devices',
-      container({ devices: [{ path: '/dev/fuse' }] }),
-      'spec.containers[0].devices: devices are not implemented yet',
-    ],
-    [
       'a user namespace',
       container({ security: { userNamespace: 'Private' } }),
       'spec.containers[0].security.userNamespace: "Private" is not implemented yet',

@@ -35,7 +35,7 @@ const policy = {
   allowPrivileged: false,
   allowHostNamespaces: false,
   allowedHostPaths: ['/srv/data'],
-  allowedDevices: [],
+  allowUnconfined: false,
 };
 
 describe('the environment', () => {

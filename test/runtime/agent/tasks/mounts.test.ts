@@ -125,7 +125,7 @@ describe('mounts of a container', () => {
       allowPrivileged: true,
       allowHostNamespaces: false,
       allowedHostPaths: [directory],
-      allowedDevices: [],
+      allowUnconfined: false,
     };
     const problems = (volume: object, security?: object) =>
       taskProblems(taskWith(volume, { propagation: 'Bidirectional' }, [security ? { security } : {}]), policy);
