@@ -1523,7 +1523,7 @@ export interface AgentIsolation {
   allowPrivileged?: boolean;
   /** Allow pid and ipc namespaces of the host. Default false, filled in by the API server. */
   allowHostNamespaces?: boolean;
-  /** Directories that hostPath volumes may be in or below. Default none. */
+  /** Directories that hostPath volumes and files fetched by `file:` addresses may be in or below. Default none. */
   allowedHostPaths?: string[];
   /** Device files that containers may ask for. Default none. */
   allowedDevices?: string[];
