@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { isIP, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { getSystemErrorName } from 'node:util';
+import { keepUnread } from './keep-unread.ts';
 
 export interface DialRequest {
   /** Any process in the network namespace, in this process's pid namespace, with field 22 of its /proc/pid/stat. */
@@ -58,6 +59,7 @@ export async function dial(binary: string, request: DialRequest): Promise<Duplex
     { stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'], env: {}, cwd: '/' },
   );
   const [stream, status] = [3, 4].map((fd) => child.stdio[fd]) as [Socket, Socket];
+  keepUnread(child, 3);
   // Either side may end its direction first, as in TCP itself.
   stream.allowHalfOpen = true;
   status.on('error', () => {}); // its end is what counts

@@ -8,7 +8,10 @@ import type { Readable, Writable } from 'node:stream';
 import type { ExecSession } from '../containerizers/containerizer.ts';
 import { encodeExec, encodeLaunch } from './encode.ts';
 import { LaunchFailed } from './errors.ts';
+import { keepUnread } from './keep-unread.ts';
 import type { ExecLaunchRequest, LaunchRequest, LogSink, Operation } from './operations.ts';
+
+const UNREAD_MS = 10_000;
 
 interface StatusLine {
   pid?: number;
@@ -46,10 +49,14 @@ async function startSession(
   });
   const [control, status, input] = [3, 4, 5].map((fd) => child.stdio[fd]) as [Writable, Readable, Writable];
   for (const stream of [control, input, child.stdin]) stream?.on('error', () => {}); // the end is told by the status
+  keepUnread(child, 1, 2);
   input.end(frame);
   const { started, exit } = followStatus(child, status, operations);
   exit.catch(() => {});
-  await started;
+  await started.catch((error: unknown) => {
+    for (const stream of [child.stdout, child.stderr]) stream?.destroy();
+    throw error;
+  });
   return {
     ...(child.stdin && { stdin: child.stdin }),
     stdout: child.stdout as Readable,
@@ -68,20 +75,36 @@ function followStatus(
   const started = Promise.withResolvers<void>();
   const exit = Promise.withResolvers<{ exitCode?: number; signal?: number }>();
   let ended: { exitCode?: number; signal?: number } | undefined;
-  createInterface({ input: status }).on('line', (text) => {
+  const lines = createInterface({ input: status });
+  lines.on('line', (text) => {
     const line = JSON.parse(text) as StatusLine;
     if (line.pid !== undefined) started.resolve();
     else if (line.failed) started.reject(failure(line.failed, operations));
     else ended = line;
   });
-  const broken = (message: string): void => {
+  const gone = Promise.withResolvers<string>();
+  child.once('error', (error) => gone.resolve(`the launcher cannot be run: ${error.message}`));
+  child.once('exit', (code, signal) => gone.resolve(`the launcher ended (${signal ?? code}) before the command ran`));
+  const told = new Promise((resolve) => lines.once('close', resolve));
+  void Promise.all([gone.promise, told, read(child.stdout!, child), read(child.stderr!, child)]).then(([message]) => {
     started.reject(new LaunchFailed({ step: 'exec', errno: 0, message }));
     // Killed together with its container, for example: then that is how the command ended too.
     exit.resolve(ended ?? { signal: 9 });
-  };
-  child.once('error', (error) => broken(`the launcher cannot be run: ${error.message}`));
-  child.once('close', (code, signal) => broken(`the launcher ended (${signal ?? code}) before the command ran`));
+  });
   return { started: started.promise, exit: exit.promise };
+}
+
+/** An output that nobody reads does not hold up the end. It is kept for whoever comes a little later, and dropped then. */
+function read(stream: Readable, child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    stream.once('close', resolve);
+    child.once('error', () => stream.destroy());
+    child.once('exit', () => {
+      if (stream.readableFlowing !== null || stream.listenerCount('readable') > 0) return;
+      resolve();
+      setTimeout(() => stream.readableFlowing === null && stream.resume(), UNREAD_MS).unref();
+    });
+  });
 }
 
 function failure(

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type ConfinedRequest, runConfined } from '../../../runtime/launcher/exec.ts';
 import { type Bed, eventually, isolated, makeBed, mountsBelow, processesWith } from './harness.ts';
 
+const bedNamespaces = { mount: true, pid: true, ipc: true, uts: true, cgroup: true, network: true };
 let bed: Bed;
 let root: string;
 beforeAll(async () => {
@@ -20,7 +21,7 @@ const run = (argv: string[], change: Partial<ConfinedRequest> = {}, options?: { 
     bed.launcher.binary,
     {
       containerId: 'helper',
-      namespaces: { mount: true, pid: true, ipc: true, uts: true, cgroup: true, network: true },
+      namespaces: bedNamespaces,
       operations: isolated(root),
       argv,
       env: { PATH: '/usr/bin:/bin' },
@@ -50,6 +51,12 @@ test('it is killed with everything it started, also in another session', async (
   session.signal(9);
   expect(await session.exit).toEqual({ signal: 9 });
   await eventually(async () => (await processesWith(mark)).length === 0, 'both to be gone');
+});
+
+test('a launcher that cannot be run is told', async () => {
+  const request = { containerId: 'x', namespaces: bedNamespaces, operations: [], argv: ['true'], env: {} };
+  await expect(runConfined('/no/such/launcher', request)).rejects.toThrow('the launcher cannot be run');
+  await expect(runConfined('/bin/true', request)).rejects.toThrow('before the command ran');
 });
 
 test('what only a supervised container can have is refused', async () => {

@@ -53,6 +53,14 @@ test('a connection reaches the loopback of the container, and each direction end
   expect(await text(stream)).toBe('hello world');
 });
 
+test('a reader that comes after the end finds everything', async () => {
+  const stream = await connect(81);
+  stream.end('late');
+  await eventually(async () => (await diallers()).length === 0, 'the dialler to end');
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(await text(stream)).toBe('late');
+});
+
 test('IPv6 loopback is tried when nobody listens on IPv4', async () => {
   const stream = await connect(82);
   stream.end('six');

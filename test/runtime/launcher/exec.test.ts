@@ -74,6 +74,16 @@ test('a megabyte goes through both ways', async () => {
   expect((await text(session.stdout)).length).toBe(data.length);
 });
 
+test('a reader that comes after the end finds everything', async () => {
+  const session = await start(sh('echo out; echo err >&2'));
+  session.stdin!.end();
+  // Long after the launcher has exited.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const [out, err] = await Promise.all([text(session.stdout), text(session.stderr!)]);
+  expect([out, err]).toEqual(['out\n', 'err\n']);
+  expect(await session.exit).toEqual({ exitCode: 0 });
+});
+
 test('without input the command sees the end at once', async () => {
   const request = { ...target, operations: [], argv: ['cat'], env: { PATH: '/bin:/usr/bin' } };
   const session = await startExec(binary, request, { stdin: false });
