@@ -16,8 +16,8 @@ const UNREADABLE: [name: string, magic: Buffer][] = [
 export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const iterator = source[Symbol.asyncIterator]();
   const first = await takeFirst(iterator);
+  const kind = await kindOf(first, iterator);
   const all = rest(first, iterator);
-  const kind = compressionOf(first);
   if (kind === 'none') {
     yield* all;
     return;
@@ -35,6 +35,16 @@ export async function* decompress(source: AsyncIterable<Buffer>): AsyncGenerator
   }
   // What the source finds wrong at its end (its digest) comes after the last piece.
   await fed;
+}
+
+/** What is refused is not read on: its file or connection is closed. */
+async function kindOf(first: Buffer, iterator: AsyncIterator<Buffer>): Promise<ReturnType<typeof compressionOf>> {
+  try {
+    return compressionOf(first);
+  } catch (error) {
+    await iterator.return?.();
+    throw error;
+  }
 }
 
 function compressionOf(first: Buffer): 'gzip' | 'zstd' | 'none' {
