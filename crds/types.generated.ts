@@ -412,6 +412,20 @@ export interface ContainerDependency {
   condition?: 'Started' | 'Healthy' | 'Completed';
 }
 
+/** One option. */
+export interface DockerParameter {
+  /** Long option without dashes: label, hostname, domainname, mac-address, dns, dns-search, dns-option, add-host, cap-drop, storage-opt or sysctl. Others are refused. */
+  key: string;
+  /** Value. */
+  value: string;
+}
+
+/** For the containerizer docker only; the others refuse it. */
+export interface DockerOptions {
+  /** Further options of `docker run`, in their order. */
+  parameters?: DockerParameter[];
+}
+
 /** Rotation of `stdout` and `stderr` in the sandbox. */
 export interface ContainerLogs {
   /** A file of this many bytes is rotated. Default "10Mi", filled in by the API server. */
@@ -472,6 +486,8 @@ export interface TaskContainer {
   stdin?: boolean;
   /** First signal of a kill. Default: the image's, else SIGTERM. */
   stopSignal?: string;
+  /** For the containerizer docker only; the others refuse it. */
+  docker?: DockerOptions;
   /** Rotation of `stdout` and `stderr` in the sandbox. */
   logs?: ContainerLogs;
 }

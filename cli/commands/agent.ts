@@ -1,16 +1,16 @@
 import type { Command } from 'commander';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
+import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
 import { parseHostPort } from '../numbers.ts';
 import { startAgentPart } from '../parts.ts';
 
-interface AgentOptions extends ConnectionOptions, CniOptions {
+interface AgentOptions extends ConnectionOptions, CniOptions, ContainerizerOptions {
   name?: string;
   endpointAddress?: { host: string; port: number };
-  ociRuntime?: string;
   logLevel: string;
 }
 
@@ -24,9 +24,8 @@ export function addAgentCommand(program: Command): void {
       '--endpoint-address <host:port>',
       'where logs, exec and stats are served to other machines: an address of this machine that they reach; port 0 takes any free one (default: 127.0.0.1:0)',
       parseHostPort,
-    )
-    .option('--oci-runtime <program>', 'OCI runtime of the containerizer `oci` (default: crun, runc or youki on PATH)');
-  withCni(command);
+    );
+  withContainerizers(withCni(command));
   withLogging(command, 'info').action(async (options: AgentOptions) => {
     await checkMachine();
     const ended = endRequested();
@@ -41,7 +40,7 @@ export function addAgentCommand(program: Command): void {
       options: {
         ...cniAgentOptions(options),
         ...(options.endpointAddress && { endpoint: options.endpointAddress }),
-        ...(options.ociRuntime && { ociRuntime: options.ociRuntime }),
+        ...containerizerAgentOptions(options),
       },
     });
     await ended;

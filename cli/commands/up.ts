@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type DirectoryEvent, followDirectory } from '../../controllers/gitops/directory.ts';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { DEFAULT_DATA_DIR } from '../connection.ts';
+import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
@@ -11,7 +12,7 @@ import { parsePort } from '../numbers.ts';
 import { clientOf, startAgentPart, startControllerPart, startServerPart } from '../parts.ts';
 import { createProgress, type Progress } from '../progress.ts';
 
-interface UpOptions extends CniOptions {
+interface UpOptions extends CniOptions, ContainerizerOptions {
   dataDir: string;
   port: number;
   address: string;
@@ -35,7 +36,7 @@ export function addUpCommand(program: Command): void {
     )
     .option('--name <name>', 'name of this agent (default: the host name)')
     .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics of the controllers there');
-  withCni(command);
+  withContainerizers(withCni(command));
   withLogging(command, 'warn').action(up);
 }
 
@@ -71,7 +72,7 @@ async function up(options: UpOptions): Promise<void> {
           client,
           dataDir,
           logger,
-          options: cniAgentOptions(options),
+          options: { ...cniAgentOptions(options), ...containerizerAgentOptions(options) },
           ...(options.name ? { name: options.name } : {}),
         }),
       ({ name }) => name,

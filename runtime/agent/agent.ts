@@ -75,6 +75,7 @@ export async function startAgent({
         spec: () => document?.spec,
         portRanges: () => document?.status?.allocatable?.ports,
         ociRuntime: options.ociRuntime,
+        dockerSocket: options.dockerSocket,
       }));
     opened.push(() => plain.close());
     const networks = await openNetworks({

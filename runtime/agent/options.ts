@@ -30,6 +30,8 @@ export interface AgentOptions {
   bootId?: string;
   /** OCI runtime of the containerizer `oci`: a name on PATH or an absolute path. Default: crun, else runc, else youki. */
   ociRuntime?: string;
+  /** Socket of the Docker Engine of the containerizer `docker`. Default: /var/run/docker.sock. */
+  dockerSocket?: string;
   /** Takes the place of the agent's own containerizers. */
   containerizer?: Containerizer;
 }

@@ -7,6 +7,7 @@
  */
 import type { AgentContainerizer, Task, TaskContainer } from '../../crds/types.generated.ts';
 import type { Pressure } from '../cgroups/pressure.ts';
+import type { PullPolicy, RegistryCredentials } from '../images/index.ts';
 
 export interface LaunchSpec {
   /**
@@ -22,6 +23,8 @@ export interface LaunchSpec {
   argv?: string[];
   /** Absolute path in the container. Absent: `container.workingDir`, else the sandbox. */
   workingDirectory?: string;
+  /** For a containerizer that pulls images itself (`pullsImages`): how. */
+  pull?: { policy: PullPolicy; credentials: RegistryCredentials[] };
   /** Root file system from an image. Absent: the host's files, read-only. */
   image?: ImageRoot;
   /** Absent: as `task.spec.network.mode` says, Host or None, made by the containerizer itself. */
@@ -204,6 +207,8 @@ export interface Containerizer {
   readonly name: 'native' | 'oci' | 'docker' | 'composing';
   /** Why this containerizer cannot run the task, as `field: reason` sentences; empty when it can. */
   unsupported(task: Task): string[];
+  /** Whether it takes the images of this task from a store of its own: then the agent pulls none, and gives `LaunchSpec.pull`. Absent: never. */
+  pullsImages?(task: Task): boolean;
   /** Takes back what an earlier agent process left; destroys containers that are not in `expected`. Returns those still running or ended meanwhile. */
   recover(expected: string[]): Promise<{ containerId: string; running: boolean; launched?: LaunchedContainer }[]>;
   /**

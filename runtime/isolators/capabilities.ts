@@ -48,6 +48,16 @@ export function boundingNames(policy: IsolatorHost['policy'], available = availa
   return (spec) => resolveCapabilities(spec, policy(), available).bounding.map((number) => capabilityNames[number]!);
 }
 
+/** Names of what the container's root holds, for a runtime that finds out itself which user that is. */
+export function effectiveNamesOfRoot(
+  { container }: Pick<ContainerSpec, 'container'>,
+  policy: ReturnType<IsolatorHost['policy']>,
+  available = availableCapabilities(),
+): string[] {
+  const root = { container, user: { uid: 0 } as ContainerSpec['user'] };
+  return resolveCapabilities(root, policy, available).effective.map((number) => capabilityNames[number]!);
+}
+
 export interface CapabilitySets {
   effective: number[];
   bounding: number[];

@@ -81,6 +81,12 @@ export async function seccompProfileOf(
   return source && read(source);
 }
 
+/** The profile's file; `default` for our own. undefined for no filter. */
+export function seccompProfileFile(spec: ContainerSpec, directory: string | undefined): string | undefined {
+  const source = profileOf(spec, directory);
+  return source && (source.file ?? 'default');
+}
+
 async function read({ file }: ProfileSource): Promise<SeccompProfile> {
   return file === undefined ? defaultSeccompProfile() : readSeccompProfile(file);
 }

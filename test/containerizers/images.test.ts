@@ -3,9 +3,14 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { root, type TestNode } from '../runtime/containerizers/harness.ts';
 import { busyboxImage, noImages, type TestImage } from '../runtime/containerizers/image.ts';
-import { targets } from './targets.ts';
+import { stopTargets, targets } from './targets.ts';
 
-describe.each(targets)('a container with an image: $name', (target) => {
+afterAll(stopTargets);
+
+/** The Docker Engine has images of its own: what the other suites run there is one. */
+const withOurImages = targets.filter(({ runsImagesOnly }) => !runsImagesOnly);
+
+describe.each(withOurImages)('a container with an image: $name', (target) => {
   const problem = target.problem ?? noImages;
   const testIf = problem ? test.skip : test;
   let node: TestNode;

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually, root, type TestNode } from '../runtime/containerizers/harness.ts';
-import { targets } from './targets.ts';
+import { stopTargets, targets } from './targets.ts';
+
+afterAll(stopTargets);
 
 const MIB = 2 ** 20;
 

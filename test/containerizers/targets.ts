@@ -1,8 +1,11 @@
 /** The containerizers that the conformance suite runs over, and what each of them cannot do by its own declaration. */
 import { execFileSync } from 'node:child_process';
+import { createDockerContainerizer } from '../../runtime/containerizers/docker/containerizer.ts';
 import { createOciContainerizer } from '../../runtime/containerizers/oci/containerizer.ts';
+import { buildLauncher } from '../../runtime/launcher/build.ts';
 import { type NodeKind, startNode, type TestNode, unavailable } from '../runtime/containerizers/harness.ts';
 import { aptProblem } from '../setup/debian.ts';
+import { startDockerDaemon, testImage } from './docker-daemon.ts';
 
 export interface Target {
   name: string;
@@ -11,13 +14,24 @@ export interface Target {
   start(): Promise<TestNode>;
   /** The end by signal N is told as exit code 128 + N. */
   tellsSignalsAsCodes?: boolean;
+  /** It runs images only, so containers have busybox in place of the host's files, and limits and groups are the engine's. */
+  runsImagesOnly?: boolean;
   /** A command that does not exist ends the container with 127 instead of failing the launch. */
   missingCommandIsAnExit?: boolean;
+}
+
+/** Started for this test file. */
+const daemon = unavailable ? unavailable : await startDockerDaemon();
+
+/** After the last test of a file. */
+export async function stopTargets(): Promise<void> {
+  if (typeof daemon !== 'string') await daemon.stop();
 }
 
 export const targets: Target[] = [
   { name: 'native', problem: unavailable, start: () => startNode() },
   ...['crun', 'runc'].map((runtime) => ociTarget(runtime)),
+  dockerTarget(),
 ];
 
 function ociTarget(runtime: string): Target {
@@ -33,5 +47,24 @@ function ociTarget(runtime: string): Target {
     start: () => startNode({ kind }),
     tellsSignalsAsCodes: true,
     missingCommandIsAnExit: true,
+  };
+}
+
+function dockerTarget(): Target {
+  const socketPath = typeof daemon === 'string' ? '' : daemon.socketPath;
+  const kind: NodeKind = {
+    create: async ({ options, ...rest }) =>
+      createDockerContainerizer({ ...rest, ...options, socketPath, launcherBinary: await buildLauncher() }),
+    cgroupRoot: (root) => `${root}.docker`,
+    exitDirectory: (_dataDir, runtimeDir) => `${runtimeDir}/docker`,
+    container: { image: testImage },
+  };
+  return {
+    name: 'docker',
+    problem: typeof daemon === 'string' ? daemon : undefined,
+    start: () => startNode({ kind }),
+    tellsSignalsAsCodes: true,
+    missingCommandIsAnExit: true,
+    runsImagesOnly: true,
   };
 }

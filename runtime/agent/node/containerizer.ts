@@ -6,10 +6,13 @@ import type { AgentSpec } from '../../../crds/types.generated.ts';
 import { createComposingContainerizer } from '../../containerizers/composing/containerizer.ts';
 import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import { createDockerContainerizer, readEngineVersion } from '../../containerizers/docker/containerizer.ts';
+import { describeDocker, dockerUnsupported } from '../../containerizers/docker/unsupported.ts';
 import { createNativeContainerizer, type NativeOptions } from '../../containerizers/native/containerizer.ts';
 import { createOciContainerizer } from '../../containerizers/oci/containerizer.ts';
 import { findOciRuntime } from '../../containerizers/oci/runtime.ts';
 import { describeOci, ociUnsupported } from '../../containerizers/oci/unsupported.ts';
+import { buildLauncher } from '../../launcher/build.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import type { AgentPaths } from './paths.ts';
 
@@ -20,13 +23,15 @@ export interface ContainerizerSettings {
   portRanges?(): string | undefined;
   /** Name on PATH or absolute path of the OCI runtime. Default: crun, else runc, else youki. */
   ociRuntime?: string | undefined;
+  /** Socket of a Docker Engine. Default: /var/run/docker.sock. */
+  dockerSocket?: string | undefined;
 }
 
 /** Rejects with one clear sentence when this host cannot isolate containers. */
 export async function openContainerizer(
   paths: AgentPaths,
   logger: Logger,
-  { spec, portRanges, ociRuntime }: ContainerizerSettings = { spec: () => undefined },
+  { spec, portRanges, ociRuntime, dockerSocket }: ContainerizerSettings = { spec: () => undefined },
 ): Promise<Containerizer> {
   const options: NativeOptions = {
     dataDir: paths.dataDir,
@@ -37,7 +42,11 @@ export async function openContainerizer(
   };
   const native = await createNativeContainerizer(options);
   return createComposingContainerizer({
-    members: [nativeMember(native), await ociMember(native, paths, options, ociRuntime)],
+    members: [
+      nativeMember(native),
+      await ociMember(native, paths, options, ociRuntime),
+      await dockerMember(paths, options, dockerSocket),
+    ],
     order: () => spec()?.containerizers ?? ['native'],
   });
 }
@@ -70,6 +79,30 @@ async function ociMember(
       !isEmpty(join(paths.dataDir, 'agent/containers-oci')) || !isEmpty(join(ociDirectory(paths), 'launches')),
     describe: () => describeOci(runtime as Exclude<typeof runtime, Error>),
     open: () => createOciContainerizer({ ...options, runtime: (runtime as Exclude<typeof runtime, Error>).path }),
+  };
+}
+
+/** Looked for once, as the OCI runtime. */
+async function dockerMember(
+  paths: AgentPaths,
+  options: NativeOptions,
+  socketPath: string | undefined,
+): Promise<Member> {
+  const version = await readEngineVersion(socketPath).catch((error: Error) => error);
+  return {
+    name: 'docker',
+    pullsImages: true,
+    problem: () => (version instanceof Error ? version.message : undefined),
+    unsupported: dockerUnsupported,
+    hasLeftovers: () => !isEmpty(join(paths.runtimeDir, 'docker')),
+    describe: () => describeDocker(String(version)),
+    open: async () =>
+      createDockerContainerizer({
+        ...options,
+        ...options.options,
+        ...(socketPath !== undefined && { socketPath }),
+        launcherBinary: await buildLauncher(),
+      }),
   };
 }
 

@@ -65,6 +65,7 @@ export function createComposingContainerizer({ members, order }: ComposingOption
   return {
     name: 'composing',
     unsupported: (task) => (chosen(task) ? [] : refusals(task)),
+    pullsImages: (task) => chosen(task)?.pullsImages ?? false,
     async recover(expected) {
       const recovered = [];
       for (const member of members) {

@@ -10,6 +10,8 @@ export interface Member {
   problem(): string | undefined;
   /** As Containerizer.unsupported. */
   unsupported(task: Task): string[];
+  /** As Containerizer.pullsImages. */
+  readonly pullsImages?: boolean;
   /** Whether an earlier agent process left containers with it. */
   hasLeftovers(): boolean;
   /** For Agent.status. */

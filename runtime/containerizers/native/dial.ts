@@ -37,7 +37,7 @@ function usesHostNetwork({ network, task }: ContainerSpec): boolean {
 }
 
 /** The first address that answers; else the failure of the first, as in the launcher. */
-async function dialHost(addresses: string[], port: number, signal?: AbortSignal): Promise<Duplex> {
+export async function dialHost(addresses: string[], port: number, signal?: AbortSignal): Promise<Duplex> {
   const failures: Error[] = [];
   for (const host of addresses) {
     signal?.throwIfAborted();

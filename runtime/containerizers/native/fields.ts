@@ -64,6 +64,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].ports': 'controllers',
   'spec.containers[].rlimits': 'native',
   'spec.containers[].logs': 'native',
+  'spec.containers[].docker': () => 'only the containerizer docker takes its parameters',
   'spec.containers[].stopSignal': 'agent',
   'spec.containers[].resources.requests.cpus': 'native',
   'spec.containers[].resources.requests.mem': 'native',

@@ -89,7 +89,7 @@ function stages(
   return names.flatMap((name) => contributions.flatMap((contribution) => contribution[name] ?? []));
 }
 
-function logSink({ container, sandbox, user }: ContainerSpec, name: 'stdout' | 'stderr'): LogSink {
+export function logSink({ container, sandbox, user }: ContainerSpec, name: 'stdout' | 'stderr'): LogSink {
   const { maxSize, maxFiles } = container.logs ?? {};
   return {
     path: `${sandbox}/${name}`,

@@ -162,9 +162,8 @@ function translate(operation: Operation, config: OciConfig): boolean {
       config.mounts.push(toMount(operation));
       return true;
     case 'setMountAttributes':
-      if (!isKernelPath(operation.target)) return false;
-      if (operation.set.includes('ro')) config.linux.readonlyPaths.push(operation.target);
-      return true;
+      // Left out there: it is about a small tmpfs that mounts were made on. As a `readonlyPath`, crun would make those mounts writable.
+      return isKernelPath(operation.target);
     case 'mask':
       if (!isKernelPath(operation.path)) return false;
       config.linux.maskedPaths.push(operation.path);

@@ -13,6 +13,7 @@ import { nativeArch } from '../../seccomp/syscalls.ts';
 import type { ExecRequest, LaunchedContainer } from '../containerizer.ts';
 import type { Delegate, DelegatedExec } from '../native/delegate.ts';
 import { sessionOperations } from '../native/launch-request.ts';
+import { startTimeOf } from '../native/start-time.ts';
 import type { Bundles } from './bundles.ts';
 import { removeForeignGroups } from './cgroups.ts';
 import { exactNumber, newProcess, toOci, translateProcess } from './config.ts';
@@ -214,16 +215,6 @@ function readPid(path: string): number | undefined {
   try {
     const pid = Number(readFileSync(path, 'utf8'));
     return Number.isInteger(pid) && pid > 1 ? pid : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Field 22 of /proc/pid/stat; undefined when there is no such process. */
-function startTimeOf(pid: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]);
   } catch {
     return undefined;
   }

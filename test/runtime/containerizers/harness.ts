@@ -61,7 +61,9 @@ export interface NodeKind {
   cgroupRoot?(root: string): string;
   /** Where its launcher and its records are, from what the node gives it. */
   runtimeDir?(directory: string): string;
-  exitDirectory?(dataDir: string): string;
+  exitDirectory?(dataDir: string, runtimeDir: string): string;
+  /** What every container has unless a test says otherwise. */
+  container?: Partial<TaskContainer>;
 }
 
 const native: NodeKind = { create: createNativeContainerizer };
@@ -106,7 +108,7 @@ export async function startNode({
     spec(container, { task, ...rest } = {}) {
       const containerId = randomUUID();
       const sandbox = join(dataDir, 'agent/sandboxes/default/test/runs', containerId);
-      const full: TaskContainer = { name: 'main', ...container };
+      const full: TaskContainer = { name: 'main', ...kind.container, ...container };
       const user = rest.user ?? nobody;
       mkdirSync(sandbox, { recursive: true });
       chownSync(sandbox, user.uid, user.gid);
@@ -140,7 +142,7 @@ export async function startNode({
       hierarchies.map((hierarchy) => `${hierarchy}/${ownRoot}/${containerId}`).filter((path) => existsSync(path)),
     async close() {
       await node.containerizer.recover([]);
-      const records = readdirSync(kind.exitDirectory?.(dataDir) ?? join(dataDir, 'agent/containers'));
+      const records = readdirSync(kind.exitDirectory?.(dataDir, runtimeDir) ?? join(dataDir, 'agent/containers'));
       await node.containerizer.close();
       await endLauncher(launcherDir);
       rmSync(dataDir, { recursive: true });

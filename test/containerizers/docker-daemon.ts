@@ -1,0 +1,121 @@
+/** A Docker daemon of this test file's own: data, state, socket and cgroups apart from everybody's, and no network of the host touched. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
+import { readEngineVersion } from '../../runtime/containerizers/docker/containerizer.ts';
+import { staticBusybox } from '../setup/busybox.ts';
+import { aptProblem } from '../setup/debian.ts';
+
+export const testImage = 'tepui-test/busybox:1';
+const startMs = 60_000;
+
+export interface DockerDaemon {
+  socketPath: string;
+  stop(): Promise<void>;
+}
+
+/** Why no daemon can be started here, or one that runs. */
+export async function startDockerDaemon(): Promise<DockerDaemon | string> {
+  if (process.getuid?.() !== 0) return 'needs root';
+  const busybox = staticBusybox();
+  if ('why' in busybox) return busybox.why;
+  const missing = aptProblem('docker.io', () => execFileSync('dockerd', ['--version'], { stdio: 'ignore' }));
+  if (missing) return missing;
+  // Not below /tmp: the engine's containers get an own one, and overlayfs wants a real file system.
+  const directory = mkdtempSync('/var/lib/tepui-test-docker-');
+  const socketPath = join(directory, 'sock');
+  const args = [
+    ...[
+      '--data-root',
+      join(directory, 'data'),
+      '--exec-root',
+      join(directory, 'exec'),
+      '--pidfile',
+      join(directory, 'pid'),
+    ],
+    ...[
+      '--host',
+      `unix://${socketPath}`,
+      '--bridge',
+      'none',
+      '--iptables=false',
+      '--ip6tables=false',
+      '--ip-forward=false',
+    ],
+    '--ip-masq=false',
+  ];
+  const daemon = spawn('dockerd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  daemon.stderr.on('data', (chunk: Buffer) => {
+    log = (log + chunk.toString()).slice(-4000);
+  });
+  const stop = async (): Promise<void> => {
+    await end(daemon);
+    unmountBelow(directory);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  const deadline = Date.now() + startMs;
+  while (Date.now() < deadline && daemon.exitCode === null) {
+    if (
+      await readEngineVersion(socketPath).then(
+        () => true,
+        () => false,
+      )
+    ) {
+      await importImage(socketPath, busybox.path, directory);
+      return { socketPath, stop };
+    }
+    await delay(200);
+  }
+  await stop();
+  return `a Docker daemon cannot be started here: ${log.trim().split('\n').at(-1)}`;
+}
+
+async function end(daemon: ChildProcess): Promise<void> {
+  if (daemon.exitCode !== null) return;
+  const ended = new Promise((resolve) => daemon.once('exit', resolve));
+  daemon.kill('SIGTERM');
+  if ((await Promise.race([ended, delay(15_000, 'late')])) === 'late') {
+    daemon.kill('SIGKILL');
+    await ended;
+  }
+}
+
+function unmountBelow(directory: string): void {
+  const mounts = execFileSync('findmnt', ['-rno', 'TARGET']).toString().split('\n');
+  for (const target of mounts.filter((path) => path.startsWith(`${directory}/`)).reverse())
+    execFileSync('umount', ['-l', target]);
+}
+
+/** One layer: /bin with every applet. */
+async function importImage(socketPath: string, busybox: string, directory: string): Promise<void> {
+  const root = join(directory, 'image');
+  mkdirSync(join(root, 'bin'), { recursive: true });
+  for (const name of ['etc', 'tmp', 'mnt']) mkdirSync(join(root, name));
+  chmodSync(join(root, 'tmp'), 0o1777);
+  copyFileSync(busybox, join(root, 'bin/busybox'));
+  for (const name of execFileSync(busybox, ['--list']).toString().trim().split('\n'))
+    if (name !== 'busybox') symlinkSync('busybox', join(root, 'bin', name));
+  const tar = execFileSync('tar', ['-c', '--numeric-owner', '--owner=0', '--group=0', '-C', root, '.'], {
+    maxBuffer: 64 << 20,
+  });
+  const [repository, tag] = testImage.split(':') as [string, string];
+  const path = `/v1.41/images/create?fromSrc=-&repo=${encodeURIComponent(repository)}&tag=${tag}`;
+  await new Promise<void>((resolve, reject) => {
+    const upload = request({
+      socketPath,
+      method: 'POST',
+      path,
+      headers: { host: 'docker', 'content-type': 'application/x-tar' },
+    });
+    upload
+      .once('error', reject)
+      .once('response', (response) =>
+        text(response).then((answer) => (response.statusCode === 200 ? resolve() : reject(new Error(answer))), reject),
+      );
+    upload.end(tar);
+  });
+}
