@@ -100,10 +100,15 @@ async function attach(
     pluginPath: context.chainOptions.pluginPath,
   };
   context.known.set(groupId, intent);
-  await context.records.write(groupId, intent);
   try {
     await makeDirectory(directory);
-    const { net } = await holdNamespaces(directory, ['net'], context.launcher);
+    // An empty namespace is found by its directory, so it needs no record; what plug-ins do does.
+    const holding = holdNamespaces(directory, ['net'], context.launcher);
+    const writing = context.records.write(groupId, intent);
+    // Both are over before anything is taken back.
+    await Promise.allSettled([holding, writing]);
+    await writing;
+    const { net } = await holding;
     const record = await addAll(context, intent, net, signal);
     context.known.set(groupId, record);
     await context.records.write(groupId, record);
