@@ -22,6 +22,8 @@ export interface ExtraGroups {
   find(id: string, controller: ExtraController): string | undefined;
   /** v1: a group that several containers share, made when it is missing. */
   shared(controller: ExtraController): string;
+  /** v1: the group above the shared one of devices, made alone: while it has no groups below, its rules can be set. */
+  aboveShared(): string;
   findShared(controller: ExtraController): string | undefined;
   /** v2: the group above all containers. */
   top(): string;
@@ -31,7 +33,11 @@ export interface ExtraGroups {
 }
 
 const controllers: ExtraController[] = ['devices', 'cpuset', 'io', 'hugetlb'];
-const sharedName = '_shared';
+/**
+ * The members of a shared devices group are one level below it: what a member changes of its own group, should it be able to mount cgroupfs, ends at
+ * what the group above has, and that is outside of its cgroup namespace.
+ */
+const sharedName = (controller: ExtraController) => (controller === 'devices' ? '_shared/members' : '_shared');
 
 /** `root` is the path of our root group below each hierarchy; `unifiedOf` gives a container's v2 group, where the host has one. */
 export function createExtraGroups(
@@ -76,9 +82,10 @@ export function createExtraGroups(
       if (version(controller) === 'v2') return unifiedOf!(id);
       return members.get(controller)?.has(id) ? `${mountOf(controller)}/${root}/${id}` : undefined;
     },
-    shared: (controller) => make(controller, sharedName),
+    shared: (controller) => make(controller, sharedName(controller)),
+    aboveShared: () => make('devices', dirname(sharedName('devices'))),
     findShared(controller) {
-      const directory = `${mountOf(controller)}/${root}/${sharedName}`;
+      const directory = `${mountOf(controller)}/${root}/${sharedName(controller)}`;
       return version(controller) === 'v1' && existsSync(directory) ? directory : undefined;
     },
     top: () => `${host.unified}/${root}`,
@@ -91,7 +98,7 @@ export function createExtraGroups(
       }
     },
     removeRoot() {
-      for (const controller of inV1) removeEmptyPath(mountOf(controller), `${root}/${sharedName}`);
+      for (const controller of inV1) removeEmptyPath(mountOf(controller), `${root}/${sharedName(controller)}`);
       for (const controller of inV1) removeEmptyPath(mountOf(controller), root);
     },
   };

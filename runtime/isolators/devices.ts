@@ -32,7 +32,7 @@ export function deviceAccessIsolator({ cgroups: { extra }, launcherBinary }: Iso
 
     /** An agent that may not load BPF programs (in a container, say) goes without: /dev and the capabilities still keep devices away. */
     async open() {
-      const group = version === 'v1' ? extra.shared('devices') : version === 'v2' ? extra.top() : undefined;
+      const group = version === 'v1' ? extra.aboveShared() : version === 'v2' ? extra.top() : undefined;
       // Setting them anew would take the devices from running containers for a moment.
       if (group === undefined || readControl(`${group}/devices.list`)?.trim() === usualText) return;
       try {
