@@ -15,6 +15,7 @@ import { createAgentMetrics } from './metrics.ts';
 import { type AgentFacts, policyOf } from './node/agent-status.ts';
 import { connect } from './node/connect.ts';
 import { openContainerizer } from './node/containerizer.ts';
+import { keepPrograms } from './node/containerizer-programs.ts';
 import { loadIdentity, readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { joinCluster } from './node/membership.ts';
@@ -69,13 +70,15 @@ export async function startAgent({
     const { client, close: disconnect } = await connect(connection);
     opened.push(disconnect);
     let document: Agent | undefined;
+    const { ociRuntime, dockerSocket } = options;
+    await keepPrograms(paths.meta, { ociRuntime, dockerSocket });
     const plain =
       options.containerizer ??
       (await openContainerizer(paths, logger, {
         spec: () => document?.spec,
         portRanges: () => document?.status?.allocatable?.ports,
-        ociRuntime: options.ociRuntime,
-        dockerSocket: options.dockerSocket,
+        ociRuntime,
+        dockerSocket,
       }));
     opened.push(() => plain.close());
     const networks = await openNetworks({

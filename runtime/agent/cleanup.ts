@@ -9,6 +9,7 @@ import { openNetworks } from '../network/index.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { openDiskParts } from './disk-limits/open.ts';
 import { endLaunchers, openContainerizer } from './node/containerizer.ts';
+import { readPrograms } from './node/containerizer-programs.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { type AgentPaths, preparePaths } from './node/paths.ts';
@@ -50,7 +51,9 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
   const paths = await preparePaths(dataDir, options.runtimeRoot);
   const lock = await lockInstance(paths.instance, paths.dataDir);
   try {
-    const containerizer = options.containerizer ?? (await openContainerizer(paths, logger));
+    const containerizer =
+      options.containerizer ??
+      (await openContainerizer(paths, logger, { spec: () => undefined, ...(await readPrograms(paths.meta)) }));
     const records = await openCheckpointDirectory<TaskRecord>(paths.taskRecords, TASK_RECORD, { strict: false });
     const live = [...(await records.load()).values()]
       .map(upgradeRecord)

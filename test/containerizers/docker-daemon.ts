@@ -78,7 +78,7 @@ async function end(daemon: ChildProcess): Promise<void> {
   if (daemon.exitCode !== null) return;
   const ended = new Promise((resolve) => daemon.once('exit', resolve));
   daemon.kill('SIGTERM');
-  if ((await Promise.race([ended, delay(15_000, 'late')])) === 'late') {
+  if ((await Promise.race([ended, delay(15_000, 'late', { ref: false })])) === 'late') {
     daemon.kill('SIGKILL');
     await ended;
   }

@@ -14,17 +14,14 @@ import { findOciRuntime } from '../../containerizers/oci/runtime.ts';
 import { describeOci, ociUnsupported } from '../../containerizers/oci/unsupported.ts';
 import { buildLauncher } from '../../launcher/build.ts';
 import { connectLauncher } from '../../launcher/client.ts';
+import type { ContainerizerPrograms } from './containerizer-programs.ts';
 import type { AgentPaths } from './paths.ts';
 
-export interface ContainerizerSettings {
+export interface ContainerizerSettings extends ContainerizerPrograms {
   /** What the Agent document says now. */
   spec(): AgentSpec | undefined;
   /** Host ports that it offers ("31000-32000"). */
   portRanges?(): string | undefined;
-  /** Name on PATH or absolute path of the OCI runtime. Default: crun, else runc, else youki. */
-  ociRuntime?: string | undefined;
-  /** Socket of a Docker Engine. Default: /var/run/docker.sock. */
-  dockerSocket?: string | undefined;
 }
 
 /** Rejects with one clear sentence when this host cannot isolate containers. */

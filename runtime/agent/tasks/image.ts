@@ -72,6 +72,13 @@ export async function containerUser(
   }
 }
 
+/** Of a container whose image only the containerizer knows: a name in it stands for nobody here, and the sandbox is root's then. */
+export async function userOfOwnStore(task: Task, container: TaskContainer): Promise<ResolvedUser> {
+  const wanted = container.user ?? task.spec.user;
+  if (wanted !== undefined && /^\d/.test(wanted)) return resolveUser(wanted);
+  return { uid: 0, gid: 0, supplementalGids: [], name: wanted ?? 'root', home: '/' };
+}
+
 /** As status.containers[].image says it: the reference with the digest that it stood for. */
 export function describeImage({ reference, digest }: ProvisionedImage): string {
   return reference.includes('@') ? reference : `${reference}@${digest}`;

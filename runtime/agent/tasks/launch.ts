@@ -3,14 +3,21 @@ import { existsSync } from 'node:fs';
 import { parseBytes, parseBytesLimit, parseMilli, parseMilliLimit } from '../../../crds/quantity.ts';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import type { ContainerResources, ImageRoot, LaunchSpec } from '../../containerizers/containerizer.ts';
-import { imageCommand, type ProvisionedImage, type PullPolicy, type RegistryCredentials } from '../../images/index.ts';
-import { sandboxInContainer } from '../../isolators/filesystem/sandbox.ts';
+import {
+  defaultPullPolicy,
+  imageCommand,
+  type ProvisionedImage,
+  type PullPolicy,
+  parseReference,
+  type RegistryCredentials,
+} from '../../images/index.ts';
+import { sandboxInContainer, sandboxInImage } from '../../isolators/filesystem/sandbox.ts';
 import { hostNetworkInfos } from '../../network/index.ts';
 import { volumeNames } from '../node/volumes.ts';
 import type { TaskContext } from './context.ts';
 import { resolveEnvironment } from './env-sources.ts';
 import { buildEnvironment } from './environment.ts';
-import { containerUser, imageEnvironment, readPullCredentials } from './image.ts';
+import { containerUser, imageEnvironment, readPullCredentials, userOfOwnStore } from './image.ts';
 import { signalNumber } from './outcome.ts';
 import { type ContainerRecord, containerIdOf, type TaskRecord } from './record.ts';
 import { createMemberSandbox, createSandbox, sandboxPath } from './sandbox.ts';
@@ -141,6 +148,8 @@ export interface LaunchParts {
   inputs: LaunchInputs;
   /** Of the container's root; pulled and pinned. */
   image?: ProvisionedImage;
+  /** The containerizer pulls the image itself, and follows its configuration. */
+  ownStore?: boolean;
   /** Pulls an image that is mounted as a volume. */
   volumeImage(source: { reference: string; pullPolicy?: PullPolicy }): Promise<string[]>;
   shared: SharedParts;
@@ -151,12 +160,12 @@ export async function prepareLaunch(
   context: TaskContext,
   record: TaskRecord,
   container: ContainerRecord,
-  { inputs, image, volumeImage, shared }: LaunchParts,
+  { inputs, image, ownStore = false, volumeImage, shared }: LaunchParts,
 ): Promise<LaunchSpec> {
   const { namespace, name, groupId, isGroup } = record;
   const task = record.task!;
   const declared = documentContainer(task, container)!;
-  const user = await containerUser(context, task, declared, image);
+  const user = await (ownStore ? userOfOwnStore(task, declared) : containerUser(context, task, declared, image));
   const containerId = containerIdOf(record, container);
   const key = { namespace, task: name, groupId };
   const sandbox = isGroup
@@ -182,7 +191,7 @@ export async function prepareLaunch(
     digest: image.digest,
     layers: image.layers,
   };
-  const sandboxInside = sandboxInContainer({ sandbox, ...(root && { image: root }) });
+  const sandboxInside = ownStore ? sandboxInImage : sandboxInContainer({ sandbox, ...(root && { image: root }) });
   const home = homeOf(user, sandboxInside, image !== undefined);
   const edits = context.devices.resolve(declared, record.gpus?.[container.name]);
   const { agent } = context;
@@ -205,7 +214,8 @@ export async function prepareLaunch(
     ...(image && { image: root, argv: imageCommand(declared, image.config) }),
     ...(image && workingDirectory && { workingDirectory }),
     sandbox,
-    env: { ...env, ...edits.env },
+    env: { ...(ownStore ? withoutDefaults(env, inputs.resolvedEnvironment) : env), ...edits.env },
+    ...(ownStore && { pull: pullOf(declared, inputs.credentials) }),
     user: { ...user, home, supplementalGids: [...user.supplementalGids, ...edits.supplementalGids] },
     mounts: [...mounts, ...edits.mounts],
     ...(edits.devices.length > 0 && { devices: edits.devices }),
@@ -213,6 +223,17 @@ export async function prepareLaunch(
     ...(shared.network && { network: shared.network }),
     ...(record.userNamespace && { userNamespace: record.userNamespace }),
   };
+}
+
+/** Variables that the image, or the engine, sets better. */
+const imageVariables = ['PATH', 'HOME', 'USER', 'LOGNAME'];
+
+function withoutDefaults(env: Record<string, string>, declared: Record<string, string>): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => name in declared || !imageVariables.includes(name)));
+}
+
+function pullOf({ image, imagePullPolicy }: TaskContainer, credentials: RegistryCredentials[]) {
+  return { policy: imagePullPolicy ?? defaultPullPolicy(parseReference(image ?? '')), credentials };
 }
 
 /**

@@ -69,13 +69,16 @@ async function launch(launch: Launch): Promise<void> {
   });
   const pull = (source: ImageSource): Promise<ProvisionedImage> => pullImage(launch, source, inputs.credentials);
   const { image: reference, imagePullPolicy: pullPolicy } = declared;
-  const image = reference === undefined ? undefined : await pull({ reference, ...(pullPolicy && { pullPolicy }) });
+  const ownStore = context.containerizer.pullsImages?.(task) ?? false;
+  const image =
+    reference === undefined || ownStore ? undefined : await pull({ reference, ...(pullPolicy && { pullPolicy }) });
   const prepare = async (): Promise<LaunchSpec> => {
     signal.throwIfAborted();
     if (container.run > 0) await keepLogs(runner, name);
     return prepareLaunch(context, record, container, {
       inputs,
       ...(image && { image }),
+      ownStore,
       volumeImage: async (source) => (await pull(source)).layers,
       shared: runner.sharedParts ?? {},
     });
