@@ -21,7 +21,7 @@ export function busyboxImage(parent = '/var/lib'): TestImage {
   let serial = 0;
   mkdirSync(join(base, 'bin'), { recursive: true });
   if ('path' in busybox) copyFileSync(busybox.path, join(base, 'bin/busybox'));
-  for (const name of 'sh ls cat echo touch mkdir id stat mount umount find pwd sleep true env wc ln rm chown grep ps kill dd df head sort tr readlink test hostname mknod seq ping nc ipcs chmod cp mv'.split(
+  for (const name of 'sh ls cat echo touch mkdir id stat mount umount find pwd sleep true env wc ln rm chown grep ps kill dd df head sort tr readlink test hostname mknod seq ping nc ipcs chmod cp mv cut dmesg su'.split(
     ' ',
   ))
     symlinkSync('busybox', join(base, 'bin', name));

@@ -116,7 +116,7 @@ static void syscalls(void) {
 	TRY("userfaultfd", SYS_userfaultfd, 0);
 	TRY("io_uring_setup", SYS_io_uring_setup, 0, 0);
 	TRY("open_by_handle_at", SYS_open_by_handle_at, AT_FDCWD, handle, O_RDONLY);
-	TRY("ptrace", SYS_ptrace, 16 /* ATTACH */, 1, 0, 0);
+	TRY("ptrace", SYS_ptrace, 0x4206 /* SEIZE */, 1, 0, 0);
 	TRY("process_vm_readv", SYS_process_vm_readv, 1, 0, 0, 0, 0, 0);
 	TRY("process_vm_writev", SYS_process_vm_writev, 1, 0, 0, 0, 0, 0);
 	TRY("pidfd_getfd", SYS_pidfd_getfd, -1, 0, 0);
@@ -229,6 +229,14 @@ static void chroot_escape(const char *path) {
 	say("chroot-escape", access(path, F_OK));
 }
 
+/* As whom this program runs, and whether it can become root or get at capabilities. */
+static void identity(void) {
+	printf("real %u effective %u group %u\n", getuid(), geteuid(), getegid());
+	if (geteuid() != 0) say("setuid-root", setresuid(0, 0, 0));
+	if (getegid() != 0) say("setgid-root", setresgid(0, 0, 0));
+	say("open-shadow", open("/etc/shadow", O_RDONLY | O_CLOEXEC));
+}
+
 static void push_input(void) {
 	int fd = open("/dev/tty", O_RDWR);
 	char c = '\n';
@@ -260,6 +268,7 @@ int main(int argc, char **argv) {
 	else if (strcmp(mode, "connect") == 0) for (int i = 2; i < argc; i++) connect_to(argv[i]);
 	else if (strcmp(mode, "overwrite") == 0) for (int i = 2; i < argc; i++) overwrite(argv[i]);
 	else if (strcmp(mode, "chroot") == 0) chroot_escape(argv[2]);
+	else if (strcmp(mode, "identity") == 0) identity();
 	else if (strcmp(mode, "tty") == 0) push_input();
 	else if (strcmp(mode, "forks") == 0) fork_bomb();
 	else if (strcmp(mode, "crash") == 0) abort();

@@ -18,10 +18,35 @@ export const users = [
   { who: 'root', user: root },
 ];
 
+export interface Variant {
+  /** In test names: "root with an image". */
+  what: string;
+  user: LaunchSpec['user'];
+  image: boolean;
+  /** As a launch has it; the image is made by `imageOf`. */
+  part: Options;
+}
+
+/** Host ids that nobody on this machine has. */
+const ids = { hostId: 1_879_048_192, size: 65_536 };
+export const userNamespace = { uids: ids, gids: ids };
+
+/** Every kind of container that a document can ask for without any permission of the agent. */
+export const variants: Variant[] = [false, true].flatMap((image) =>
+  [false, true].flatMap((own) =>
+    users.map(({ who, user }) => ({
+      what: `${who}${image ? ' with an image' : ''}${own ? ' in a user namespace' : ''}`,
+      user,
+      image,
+      part: { user, ...(own && { userNamespace }) },
+    })),
+  ),
+);
+
 /** What refuses an attempt for good, as opposed to an attempt that got through and was merely badly made. */
 const refusals = ['EPERM', 'ENOSYS', 'EACCES', 'EROFS', 'ENOENT', 'ECONNREFUSED', 'ETXTBSY'];
 
-type Options = Omit<Partial<LaunchSpec>, 'task'> & { task?: Partial<LaunchSpec['task']['spec']> };
+export type Options = Omit<Partial<LaunchSpec>, 'task'> & { task?: Partial<LaunchSpec['task']['spec']> };
 
 export function buildProbe(): Promise<string> {
   return cachedBuild(`escape-probe-${hash}`, async (output) => {
