@@ -40,6 +40,10 @@ const containerRefusals: Record<string, ContainerCheck> = {
   'security.capabilities.bounding': ({ security }) =>
     security?.capabilities?.bounding ? `${only} has one set of capabilities` : undefined,
   'devices[].cdi': ({ devices }) => (devices?.some(({ cdi }) => cdi) ? `${only} takes device files only` : undefined),
+  'devices[].containerPath': ({ devices }) =>
+    devices?.some(({ path, containerPath = path }) => containerPath !== path)
+      ? `${only} keeps the paths of devices`
+      : undefined,
   'resources.cpuset': ({ resources }) => (resources?.cpuset ? `${only} leaves processors to the engine` : undefined),
   'resources.memoryNodes': ({ resources }) =>
     resources?.memoryNodes ? `${only} leaves memory nodes to the engine` : undefined,
