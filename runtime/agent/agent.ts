@@ -3,6 +3,7 @@ import { hostname } from 'node:os';
 import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { openDevices } from '../devices/index.ts';
+import { openFetcher } from '../fetcher/index.ts';
 import { openImages } from '../images/index.ts';
 import { buildLauncher } from '../launcher/build.ts';
 import { openNetworks } from '../network/index.ts';
@@ -119,6 +120,11 @@ export async function startAgent({
       logger,
     });
     opened.push(images.close);
+    const fetcher = await openFetcher({
+      cacheDirectory: paths.fetcher,
+      allowedFilePaths: () => policyOf(document).allowedHostPaths,
+    });
+    opened.push(fetcher.close);
     const devices = openDevices({
       policy: () => document?.spec.isolation ?? {},
       inUse: () => gpusInUse(manager),
@@ -134,6 +140,7 @@ export async function startAgent({
       volumes,
       memoryVolumes,
       images,
+      fetcher,
       diskLimits: disk.sandboxes,
       devices,
       policy: () => policyOf(document),

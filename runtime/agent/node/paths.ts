@@ -13,6 +13,8 @@ export interface AgentPaths {
   volumes: string;
   /** The image store. */
   images: string;
+  /** The fetcher's cache and unfinished files. */
+  fetcher: string;
   /** The operator's registries; need not exist. */
   registries: string;
   /** Survives the agent process, not a reboot. Short, because socket paths have at most 107 bytes. */
@@ -50,6 +52,7 @@ export function agentPaths(dataDir: string, runtimeRoot: string): AgentPaths {
     sandboxes: join(root, 'sandboxes'),
     volumes: join(root, 'volumes'),
     images: join(root, 'images'),
+    fetcher: join(root, 'fetcher'),
     registries: join(root, 'registries.yaml'),
     runtimeDir,
     socket: join(runtimeDir, 'agent.sock'),

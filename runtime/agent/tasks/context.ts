@@ -2,10 +2,11 @@
 
 import type { ApiClient } from '../../../controllers/machinery/client/client.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
-import type { FetchUri, Task } from '../../../crds/types.generated.ts';
+import type { Task } from '../../../crds/types.generated.ts';
 import type { CheckpointDirectory } from '../../checkpoint/directory.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import type { Devices } from '../../devices/index.ts';
+import type { Fetcher } from '../../fetcher/index.ts';
 import type { Images } from '../../images/index.ts';
 import type { Networks } from '../../network/index.ts';
 import type { DiskLimits } from '../disk-limits/disk-limits.ts';
@@ -29,8 +30,8 @@ export interface TaskContext {
   /** tmpfs, secret and configMap volumes. */
   memoryVolumes: MemoryVolumes;
   images: Images;
-  /** Brings files into sandboxes. Absent: there is none, and tasks with files are refused. */
-  fetcher?: TaskFetcher;
+  /** Brings files into sandboxes. */
+  fetcher: Fetcher;
   /** Of sandboxes. */
   diskLimits: DiskLimits;
   devices: Devices;
@@ -58,16 +59,4 @@ export interface TaskVolumes {
   readiness(task: Task): Readiness;
   /** Host directory of an available volume of this agent, made ready for its user; undefined when there is none. */
   prepare(namespace: string, name: string, user: { uid: number; gid: number }): Promise<string | undefined>;
-}
-
-export interface TaskFetcher {
-  /** Resolves when all files are in the sandbox. Rejects with a sentence for the user about the first that cannot be fetched. */
-  fetch(request: {
-    uris: FetchUri[];
-    sandbox: string;
-    sandboxRoot: string;
-    user: { uid: number; gid: number; supplementalGids: number[] };
-    signal: AbortSignal;
-    onProgress(progress: { item: string; doneBytes: number; totalBytes?: number }): void;
-  }): Promise<void>;
 }

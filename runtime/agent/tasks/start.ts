@@ -142,12 +142,9 @@ function pullImage(
 }
 
 async function fetchFiles({ runner, name, transfer }: Launch, { container, sandbox, user }: LaunchSpec): Promise<void> {
-  const { fetcher } = runner.context;
-  if (fetcher === undefined) throw new Error('uris: this agent fetches no files');
-  await fetcher.fetch({
+  await runner.context.fetcher.fetch({
     uris: container.uris ?? [],
     sandbox,
-    sandboxRoot: runner.context.sandboxRoot,
     user,
     signal: transfer,
     onProgress: (progress) => runner.show(name, { state: 'Fetching', progress }),

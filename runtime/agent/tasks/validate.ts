@@ -2,6 +2,7 @@
 import { normalize } from 'node:path';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { checkProblems } from '../../checks/index.ts';
+import { fetchProblems } from '../../fetcher/index.ts';
 import { networkProblems } from '../../network/index.ts';
 import { groupProblems } from './group-problems.ts';
 import { propagationOf } from './mounts.ts';
@@ -47,7 +48,7 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
 function containerProblems(container: TaskContainer, path: string, task: Task): string[] {
   const problems: string[] = [];
   problems.push(...checkProblems(container, path));
-  if ((container.uris?.length ?? 0) > 0) problems.push(`${path}.uris: is not implemented yet`);
+  problems.push(...fetchProblems(container, path));
   if (container.stopSignal !== undefined && signalNumber(container.stopSignal) === undefined) {
     problems.push(`${path}.stopSignal: "${container.stopSignal}" is no signal`);
   }
