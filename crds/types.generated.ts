@@ -815,7 +815,7 @@ export interface VolumeSpec {
   bindingMode?: 'WaitForFirstTask' | 'Immediate';
   /** Owner of the top directory; set at the first mount and not recursively. Absent: the user of the first task. */
   owner?: VolumeOwner;
-  /** How the size is kept. Quota: project quota of ext4 or XFS. File: a loop-mounted file of that size. Usage: only measured. Auto: Quota where the file system has it, else Usage. Default "Auto", filled in by the API server. */
+  /** How the size is kept. Quota: project quota of ext4 or XFS. File: a loop-mounted file of that size. Usage: measured; a task that lets it grow above its size is killed with reason ContainerLimitationDisk. A Mount disk is limited by itself. Auto: Quota where the file system has it, else Usage. Default "Auto", filled in by the API server. */
   enforcement?: 'Auto' | 'Quota' | 'File' | 'Usage';
 }
 
@@ -1418,6 +1418,8 @@ export interface VolumeStatus {
   agentName?: string;
   /** uid of that Agent object. */
   agentUid?: string;
+  /** Entry of the agent's spec.disks that holds the data; absent for the root disk. Written once, with agentName. */
+  diskName?: string;
   /** Directory on the agent. */
   path?: string;
   /** Size in bytes that the agent provides. */
@@ -1637,6 +1639,18 @@ export interface AgentDiskStatus {
   message?: string;
 }
 
+/** Data without a Volume. */
+export interface RetainedVolume {
+  /** Namespace of the Volume that it belonged to. */
+  namespace: string;
+  /** Role of that Volume. */
+  role: string;
+  /** Name of the directory. */
+  persistenceId: string;
+  /** Disk of spec.disks that holds it; absent for the root disk. */
+  disk?: string;
+}
+
 /** Where the agent serves logs, exec and statistics. */
 export interface AgentEndpoint {
   /** Address. */
@@ -1729,6 +1743,8 @@ export interface AgentStatus {
   tasks?: number;
   /** Disks with measured sizes. */
   disks?: AgentDiskStatus[];
+  /** Data of Volumes that were deleted with reclaimPolicy Retain. A Volume of the same namespace, role and persistenceId is placed where its data is. */
+  retainedVolumes?: RetainedVolume[];
   /** Where the agent serves logs, exec and statistics. */
   endpoint?: AgentEndpoint;
   /** Kernel and system. */

@@ -104,6 +104,14 @@ export const taskReasons: TaskReason[] = [
     todo: 'Raise `resources.limits.mem`, or look for the leak.',
   },
   {
+    reason: 'ContainerLimitationDisk',
+    states: 'Failed',
+    source: 'Agent',
+    meaning:
+      'Its sandbox took more than `limits.disk` (default: `requests.disk`), or it let a Volume grow above its size, where that is measured. The message has usage and limit.',
+    todo: 'Raise the limit or the size, write less, or use `diskEnforcement: File` or a file system with project quota, where writes fail instead.',
+  },
+  {
     reason: 'MaxCompletionTimeReached',
     states: 'Failed',
     source: 'Agent',

@@ -1,6 +1,7 @@
 /** Keeps the agents of the cluster's state as their documents say. */
 import type { Agent } from '../../crds/types.generated.ts';
 import type { AgentClosed, AgentState, Cluster } from './cluster.ts';
+import { disksOf, noteRetained } from './disks.ts';
 import { createPortLedger, parsePortRanges } from './ports.ts';
 import { offeredAmounts } from './resource-table.ts';
 import { hasReservations } from './unsupported.ts';
@@ -21,7 +22,9 @@ export function upsertAgent(cluster: Cluster, document: Agent): void {
   agent.total = offeredAmounts(cluster.resources, offered);
   agent.ports.ranges = parsePortRanges(offered?.ports);
   agent.networks = networksOf(document);
-  if (JSON.stringify(visible(agent)) === before) return;
+  agent.disks = disksOf(document);
+  const movedData = noteRetained(cluster, document);
+  if (!movedData && JSON.stringify(visible(agent)) === before) return;
   cluster.agentEpoch += 1;
   cluster.agentList = undefined;
   markAgentImproved(cluster, agent);
@@ -35,6 +38,8 @@ export function removeAgent(cluster: Cluster, name: string): void {
   agent.known = false;
   agent.total = [];
   agent.ports.ranges = [];
+  agent.disks = new Map();
+  for (const places of cluster.retained.values()) places.delete(name);
   cluster.changes += 1;
   cluster.agentEpoch += 1;
   cluster.agentList = undefined;
@@ -67,6 +72,8 @@ export function agentNamed(cluster: Cluster, name: string): AgentState {
     networks: undefined,
     perFramework: new Map(),
     taskCount: 0,
+    disks: new Map(),
+    diskUse: new Map(),
   };
   cluster.agents.set(name, agent);
   return agent;
@@ -81,6 +88,7 @@ export function markAgentImproved(cluster: Cluster, agent: AgentState): void {
 /** Drops the state of an agent that has no document and that nothing speaks of any more. */
 export function forgetUnusedAgent(cluster: Cluster, agent: AgentState): void {
   if (agent.known || agent.taskCount > 0 || agent.used.some((amount) => amount > 0)) return;
+  if ([...agent.diskUse.values()].some(({ volumes }) => volumes > 0)) return;
   cluster.agents.delete(agent.name);
   cluster.improvedAgents.delete(agent);
 }
@@ -116,6 +124,19 @@ function networksOf({ status }: Agent): AgentState['networks'] {
 }
 
 function visible(agent: AgentState): unknown[] {
-  const { known, uid, closed, labels, hostname, region, zone, attributes, total, ports, networks } = agent;
-  return [known, uid, closed, labels, hostname, region, zone, [...attributes], total, ports.ranges, networks];
+  const { known, uid, closed, labels, hostname, region, zone, attributes, total, ports, networks, disks } = agent;
+  return [
+    known,
+    uid,
+    closed,
+    labels,
+    hostname,
+    region,
+    zone,
+    [...attributes],
+    total,
+    ports.ranges,
+    networks,
+    [...disks],
+  ];
 }

@@ -61,7 +61,7 @@ export async function bindVolume(
   known: VolumeDocument | undefined,
   key: string,
   uid: string,
-  agent: { agentName: string; agentUid: string },
+  agent: { agentName: string; agentUid: string; diskName?: string },
   time: string,
 ): Promise<VolumeDocument | undefined> {
   let agreed: VolumeDocument | undefined;
@@ -77,6 +77,7 @@ export async function bindVolume(
       state: 'Bound' as const,
       agentName: agent.agentName,
       ...(agent.agentUid ? { agentUid: agent.agentUid } : {}),
+      ...(agent.diskName === undefined ? {} : { diskName: agent.diskName }),
       boundTime: time,
     };
     return patchStatus(client, Volume, volume, status);

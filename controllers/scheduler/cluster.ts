@@ -35,6 +35,23 @@ export interface AgentState {
   /** Tasks that hold something here, by framework. */
   readonly perFramework: Map<string, number>;
   taskCount: number;
+  /** Disks beside the root disk, by name, as the document says. */
+  disks: ReadonlyMap<string, DiskState>;
+  /** What volumes take of them, by disk name. */
+  readonly diskUse: Map<string, DiskUse>;
+}
+
+export interface DiskState {
+  readonly name: string;
+  readonly type: 'Path' | 'Mount';
+  readonly profile: string | undefined;
+  /** 0 while the agent cannot use it. */
+  readonly capacityBytes: number;
+}
+
+export interface DiskUse {
+  bytes: number;
+  volumes: number;
 }
 
 export interface PortDemand {
@@ -62,6 +79,8 @@ export interface Demand {
   readonly selector: LabelSelector | undefined;
   readonly constraints: readonly Constraint[];
   readonly volumeKeys: readonly string[];
+  /** It is a volume itself that is to be bound, not a task that needs it to be. */
+  readonly isVolume?: true;
   /** A field that the scheduler would have to honour and cannot yet. */
   readonly unsupported: string | undefined;
 }
@@ -126,6 +145,8 @@ export interface TaskState {
   reportedReasons: string;
 }
 
+export type DiskType = 'Root' | 'Path' | 'Mount';
+
 export interface VolumeState {
   readonly key: string;
   /** False while only tasks speak of it. */
@@ -133,8 +154,14 @@ export interface VolumeState {
   uid: string;
   exclusive: boolean;
   sizeBytes: number;
-  /** Whether it takes space of the agent's root disk, the only disk type placed so far. */
-  onRootDisk: boolean;
+  diskType: DiskType;
+  /** The disk that the document asks for; undefined: any of the type. */
+  wantedDisk: string | undefined;
+  profile: string | undefined;
+  /** The disk of the agent that holds it; undefined for the root disk, and while it is not bound. */
+  diskName: string | undefined;
+  /** Namespace, role and persistenceId: data of that identity belongs to this volume. */
+  identity: string;
   immediate: boolean;
   deleting: boolean;
   agentName: string | undefined;
@@ -166,6 +193,8 @@ export interface Cluster {
   /** Volumes that are to be bound without waiting for a task. */
   readonly unboundVolumes: Set<VolumeState>;
   readonly roles: Map<string, RoleState>;
+  /** Where data without a Volume is, by identity and agent: the disk's name, or undefined for the root disk. */
+  readonly retained: Map<string, Map<string, string | undefined>>;
   readonly shapes: Map<string, Shape>;
   /** Tasks that hold resources, by framework: what placement constraints count. */
   readonly frameworkTasks: Map<string, Set<TaskState>>;
@@ -193,6 +222,7 @@ export function createCluster(): Cluster {
     volumes: new Map(),
     unboundVolumes: new Set(),
     roles: new Map(),
+    retained: new Map(),
     shapes: new Map(),
     frameworkTasks: new Map(),
     improvedAgents: new Set(),

@@ -1,10 +1,10 @@
 /** Why no agent takes a task, per reason and with counts: what users of cluster schedulers ask for most. */
 import { agentList } from './agents.ts';
-import type { AgentClosed, AgentState, Cluster, Demand, Explanation, UnplacedReason } from './cluster.ts';
+import type { AgentClosed, AgentState, Cluster, Demand, Explanation, UnplacedReason, VolumeState } from './cluster.ts';
 import { formatConstraint } from './constraints.ts';
 import { brokenConstraint, hasFreePorts, mayRunOn, type Search, startSearch, takenPort } from './fit.ts';
 import { allocatedPortsOn, type NetworkProblem, networkProblemOn } from './networks.ts';
-import { formatAmount } from './resource-table.ts';
+import { DISK, formatAmount } from './resource-table.ts';
 import { quotaProblem } from './roles.ts';
 import { formatSelector } from './selector.ts';
 import { volumeProblemEverywhere, volumeProblemOn } from './volumes.ts';
@@ -171,13 +171,24 @@ function volumeWords(cluster: Cluster, { problem, key }: { problem: string; key:
       return `${name} is exclusive and in use by task "${[...(volume?.users ?? [])][0]?.replace(/^.*\//, '')}"`;
     case 'VolumeNotBound':
       return `${name} is not bound to an agent yet`;
-    case 'VolumeDiskNotImplemented':
-      return `${name} is on a disk of type Path or Mount, which is not implemented yet`;
+    case 'VolumeNoSuchDisk':
+      return `no disk ${diskWords(volume)} for ${name}`;
+    case 'VolumeDiskFull':
+      return `no room for ${name} (${formatAmount(DISK, volume?.sizeBytes ?? 0)}) on a disk ${diskWords(volume)}`;
+    case 'VolumeDataOnOtherAgent':
+      return `the retained data of ${name} is on agent "${[...(cluster.retained.get(volume?.identity ?? '')?.keys() ?? [])].join('", "')}"`;
     case 'VolumeOnOtherAgent':
       return `${name} is on agent "${volume?.agentName}"`;
     default:
       return `does not match the placement of ${name} (${formatSelector(volume?.selector) || volume?.wantedAgentName})`;
   }
+}
+
+/** `of type Mount named "fast"` */
+function diskWords(volume: VolumeState | undefined): string {
+  const { diskType, wantedDisk, profile } = volume ?? {};
+  const name = wantedDisk === undefined ? '' : ` named "${wantedDisk}"`;
+  return `of type ${diskType}${name}${profile === undefined ? '' : ` with profile "${profile}"`}`;
 }
 
 /** "0/3 agents can run this task: 2 insufficient mem (needs 4Gi, most free 1.5Gi), 1 draining" */

@@ -5,8 +5,7 @@ import type { Cluster, Demand, VolumeState } from './cluster.ts';
 import { explain } from './explain.ts';
 import { mayRunOn, startSearch } from './fit.ts';
 import type { Action } from './plan.ts';
-import { DISK } from './resource-table.ts';
-import { assumeVolume } from './volumes.ts';
+import { assumeVolume, disksForUnbound } from './volumes.ts';
 
 export function planVolumes(cluster: Cluster): Action[] {
   const actions: Action[] = [];
@@ -17,9 +16,11 @@ export function planVolumes(cluster: Cluster): Action[] {
     const agent = chooseAgent(cluster, startSearch(cluster, demand), eligible);
     const { key, uid } = volume;
     if (agent) {
-      assumeVolume(cluster, volume, agent.name);
+      const diskName = disksForUnbound(cluster, demand, agent).get(key);
+      assumeVolume(cluster, volume, agent.name, diskName);
       volume.reported = undefined;
-      actions.push({ type: 'BindVolume', key, uid, agentName: agent.name, agentUid: agent.uid });
+      const disk = diskName === undefined ? {} : { diskName };
+      actions.push({ type: 'BindVolume', key, uid, agentName: agent.name, agentUid: agent.uid, ...disk });
       continue;
     }
     volume.triedAtChange = cluster.changes;
@@ -38,14 +39,16 @@ function demandOfVolume(volume: VolumeState): Demand {
     priority: 0,
     role: '*',
     frameworkKey: `volume ${volume.key}`,
-    amounts: [[DISK, volume.sizeBytes]],
+    // Of the root disk the search adds what the volume takes.
+    amounts: [],
     ports: [],
     allocatedPorts: 0,
     networks: [],
     agentName: volume.wantedAgentName,
     selector: volume.selector,
     constraints: [],
-    volumeKeys: [],
+    volumeKeys: [volume.key],
+    isVolume: true,
     unsupported: undefined,
   };
 }

@@ -13,11 +13,13 @@ import { planReports } from './report.ts';
 import { quotaProblem } from './roles.ts';
 import { assumeTask } from './tasks.ts';
 import { createTurns } from './turns.ts';
-import { assumeVolume, unwrittenVolumes, volumeProblemEverywhere } from './volumes.ts';
+import { assumeVolume, disksForUnbound, unwrittenVolumes, volumeProblemEverywhere } from './volumes.ts';
 
 export interface VolumeBinding {
   key: string;
   uid: string;
+  /** Of the agent's disks; absent for the root disk. */
+  diskName?: string;
 }
 
 export type Action =
@@ -36,7 +38,7 @@ export type Action =
   /** `isNews`: the reasons are others than those told before, not only counts and amounts. */
   | { type: 'ReportUnplaced'; key: string; uid: string; explanation: Explanation; isNews: boolean }
   /** Bind a volume that does not wait for a task. */
-  | { type: 'BindVolume'; key: string; uid: string; agentName: string; agentUid: string }
+  | { type: 'BindVolume'; key: string; uid: string; agentName: string; agentUid: string; diskName?: string }
   | { type: 'ReportVolumeUnplaced'; key: string; uid: string; explanation: Explanation }
   /** Plan again after this time, or earlier if anything changes. */
   | { type: 'PlanAgain'; afterMs: number };
@@ -111,7 +113,10 @@ function place(cluster: Cluster, shape: Shape, task: TaskState): Action | undefi
   if (!agent) return undefined;
   // Those that an earlier placement bound are in the list until a document shows it: their write may yet fail.
   const volumes = unwrittenVolumes(cluster, shape.demand);
-  for (const volume of volumes) if (volume.agentName === undefined) assumeVolume(cluster, volume, agent.name);
+  const disks = disksForUnbound(cluster, shape.demand, agent);
+  for (const volume of volumes) {
+    if (volume.agentName === undefined) assumeVolume(cluster, volume, agent.name, disks.get(volume.key));
+  }
   const hostPorts = choosePorts(search, agent);
   const wasReported = task.reported !== undefined;
   assumeTask(cluster, task, agent.name, hostPorts);
@@ -122,7 +127,7 @@ function place(cluster: Cluster, shape: Shape, task: TaskState): Action | undefi
     agentName: agent.name,
     agentUid: agent.uid,
     hostPorts,
-    volumes: volumes.map(({ key, uid }) => ({ key, uid })),
+    volumes: volumes.map(({ key, uid, diskName }) => ({ key, uid, ...(diskName !== undefined && { diskName }) })),
     wasReported,
   };
 }

@@ -2,6 +2,7 @@
 import type { Volume } from '../../crds/types.generated.ts';
 import { agentNamed, forgetUnusedAgent, markAgentImproved } from './agents.ts';
 import { type AgentState, type Cluster, type Demand, keyOf, type TaskState, type VolumeState } from './cluster.ts';
+import { assignDisks, identityOf, useDisk } from './disks.ts';
 import { DISK, requestedAmounts } from './resource-table.ts';
 import { matchesSelector } from './selector.ts';
 
@@ -12,7 +13,9 @@ export type VolumeProblem =
   | 'VolumeLost'
   | 'VolumeInUse'
   | 'VolumeNotBound'
-  | 'VolumeDiskNotImplemented'
+  | 'VolumeNoSuchDisk'
+  | 'VolumeDiskFull'
+  | 'VolumeDataOnOtherAgent'
   | 'VolumeOnOtherAgent'
   | 'VolumePlacementMismatch';
 
@@ -26,18 +29,19 @@ export function upsertVolume(cluster: Cluster, document: Volume): void {
   const agentName = keepsAssumption ? volume.agentName : bound;
   const { spec } = document;
   const sizeBytes = requestedAmounts(cluster.resources, { disk: spec.size })[DISK] ?? 0;
-  const onRootDisk = (spec.disk?.type ?? 'Root') === 'Root' && spec.disk?.profile === undefined;
+  const diskName = keepsAssumption ? volume.diskName : document.status?.diskName || undefined;
   const moved =
-    !volume.known ||
-    volume.agentName !== agentName ||
-    volume.sizeBytes !== sizeBytes ||
-    volume.onRootDisk !== onRootDisk;
+    !volume.known || volume.agentName !== agentName || volume.sizeBytes !== sizeBytes || volume.diskName !== diskName;
   if (moved) releaseDisk(cluster, volume);
   volume.known = true;
   volume.uid = uid;
   volume.exclusive = spec.access !== 'Shared';
   volume.sizeBytes = sizeBytes;
-  volume.onRootDisk = onRootDisk;
+  volume.diskType = spec.disk?.type ?? 'Root';
+  volume.wantedDisk = spec.disk?.name;
+  volume.profile = spec.disk?.profile;
+  volume.diskName = diskName;
+  volume.identity = identityOf(document);
   volume.immediate = spec.bindingMode === 'Immediate';
   volume.deleting = document.metadata?.deletionTimestamp !== undefined;
   volume.wantedAgentName = spec.placement?.agentName;
@@ -55,15 +59,17 @@ export function removeVolume(cluster: Cluster, key: string): void {
   releaseDisk(cluster, volume);
   volume.known = false;
   volume.agentName = undefined;
+  volume.diskName = undefined;
   volume.assumed = false;
   cluster.unboundVolumes.delete(volume);
   markShapesOf(cluster, volume);
   forgetUnusedVolume(cluster, volume);
 }
 
-/** Counts a binding before the document shows it. */
-export function assumeVolume(cluster: Cluster, volume: VolumeState, agentName: string): void {
+/** Counts a binding before the document shows it. `diskName`: of the agent's disks, undefined for the root disk. */
+export function assumeVolume(cluster: Cluster, volume: VolumeState, agentName: string, diskName?: string): void {
   volume.agentName = agentName;
+  volume.diskName = diskName;
   volume.assumed = true;
   takeDisk(cluster, volume);
   cluster.unboundVolumes.delete(volume);
@@ -76,6 +82,7 @@ export function unassumeVolume(cluster: Cluster, key: string, uid: string): void
   if (!volume?.assumed || volume.uid !== uid) return;
   releaseDisk(cluster, volume);
   volume.agentName = undefined;
+  volume.diskName = undefined;
   volume.assumed = false;
   noteUnbound(cluster, volume);
   markShapesOf(cluster, volume);
@@ -91,7 +98,11 @@ export function volumeNamed(cluster: Cluster, key: string): VolumeState {
     uid: '',
     exclusive: true,
     sizeBytes: 0,
-    onRootDisk: true,
+    diskType: 'Root',
+    wantedDisk: undefined,
+    profile: undefined,
+    diskName: undefined,
+    identity: '',
     immediate: false,
     deleting: false,
     agentName: undefined,
@@ -128,9 +139,9 @@ export function volumeProblemEverywhere(
     if (!volume?.known) return { problem: 'VolumeNotFound', key };
     if (volume.deleting) return { problem: 'VolumeBeingDeleted', key };
     if (volume.agentName !== undefined && isLost(cluster, volume.agentName)) return { problem: 'VolumeLost', key };
-    if (!volume.onRootDisk) return { problem: 'VolumeDiskNotImplemented', key };
     if (volume.exclusive && volume.users.size > 0) return { problem: 'VolumeInUse', key };
-    if (volume.immediate && volume.agentName === undefined) return { problem: 'VolumeNotBound', key };
+    if (volume.immediate && volume.agentName === undefined && !demand.isVolume)
+      return { problem: 'VolumeNotBound', key };
   }
   return undefined;
 }
@@ -152,7 +163,32 @@ export function volumeProblemOn(
       return { problem: 'VolumePlacementMismatch', key };
     }
   }
-  return undefined;
+  return diskProblemOn(cluster, demand, agent);
+}
+
+/** Disks of this agent for the demand's volumes that are not bound yet, by the volume's key; undefined stands for the root disk. */
+export function disksForUnbound(cluster: Cluster, demand: Demand, agent: AgentState): Map<string, string | undefined> {
+  const assigned = assignDisks(cluster, agent, unboundVolumesOf(cluster, demand));
+  return 'problem' in assigned ? new Map() : assigned.disks;
+}
+
+function diskProblemOn(
+  cluster: Cluster,
+  demand: Demand,
+  agent: AgentState,
+): { problem: VolumeProblem; key: string } | undefined {
+  const volumes = unboundVolumesOf(cluster, demand);
+  if (volumes.every(isPlain) && cluster.retained.size === 0) return undefined;
+  const assigned = assignDisks(cluster, agent, volumes);
+  return 'problem' in assigned ? assigned : undefined;
+}
+
+function unboundVolumesOf(cluster: Cluster, demand: Demand): VolumeState[] {
+  return unwrittenVolumes(cluster, demand).filter((volume) => volume.agentName === undefined);
+}
+
+function isPlain({ diskType, profile }: VolumeState): boolean {
+  return diskType === 'Root' && profile === undefined;
 }
 
 /** Volumes of the demand that no document shows to be bound. */
@@ -163,11 +199,11 @@ export function unwrittenVolumes(cluster: Cluster, demand: Demand): VolumeState[
   ) as VolumeState[];
 }
 
-/** Space for the volumes that the first task of the demand binds to its own agent. */
+/** Space of the root disk for the volumes that the first task of the demand binds to its own agent. */
 export function unboundBytes(cluster: Cluster, demand: Demand): number {
   if (demand.volumeKeys.length === 0) return 0;
   return unwrittenVolumes(cluster, demand)
-    .filter((volume) => volume.agentName === undefined)
+    .filter((volume) => volume.agentName === undefined && volume.diskType === 'Root')
     .reduce((sum, volume) => sum + volume.sizeBytes, 0);
 }
 
@@ -179,7 +215,7 @@ function isLost(cluster: Cluster, agentName: string): boolean {
 
 function noteUnbound(cluster: Cluster, volume: VolumeState): void {
   volume.triedAtChange = -1;
-  if (volume.immediate && volume.onRootDisk && !volume.deleting && volume.agentName === undefined) {
+  if (volume.immediate && !volume.deleting && volume.agentName === undefined) {
     cluster.unboundVolumes.add(volume);
   } else {
     cluster.unboundVolumes.delete(volume);
@@ -187,16 +223,18 @@ function noteUnbound(cluster: Cluster, volume: VolumeState): void {
 }
 
 function takeDisk(cluster: Cluster, volume: VolumeState): void {
-  if (volume.agentName === undefined || !volume.onRootDisk) return;
+  if (volume.agentName === undefined) return;
   const agent = agentNamed(cluster, volume.agentName);
-  agent.used[DISK] = (agent.used[DISK] ?? 0) + volume.sizeBytes;
+  if (volume.diskType === 'Root') agent.used[DISK] = (agent.used[DISK] ?? 0) + volume.sizeBytes;
+  else useDisk(agent, volume, 1);
   cluster.changes += 1;
 }
 
 function releaseDisk(cluster: Cluster, volume: VolumeState): void {
-  if (!volume.known || volume.agentName === undefined || !volume.onRootDisk) return;
+  if (!volume.known || volume.agentName === undefined) return;
   const agent = agentNamed(cluster, volume.agentName);
-  agent.used[DISK] = (agent.used[DISK] ?? 0) - volume.sizeBytes;
+  if (volume.diskType === 'Root') agent.used[DISK] = (agent.used[DISK] ?? 0) - volume.sizeBytes;
+  else useDisk(agent, volume, -1);
   markAgentImproved(cluster, agent);
   forgetUnusedAgent(cluster, agent);
 }

@@ -98,7 +98,8 @@ async function bind(parts: WriterParts, action: Extract<Action, { type: 'BindTas
   const { cluster, client, tasks, volumes, events, time } = parts;
   const { key, uid, agentName } = action;
   for (const volume of action.volumes) {
-    const bound = await bindVolume(client, volumes.get(volume.key), volume.key, volume.uid, action, time());
+    const place = { agentName, agentUid: action.agentUid, diskName: volume.diskName };
+    const bound = await bindVolume(client, volumes.get(volume.key), volume.key, volume.uid, place, time());
     if (!bound) return giveUp(parts, action);
     upsertVolume(cluster, bound);
   }

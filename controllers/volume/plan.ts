@@ -5,7 +5,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Condition, Volume, VolumeStatus } from '../../crds/types.generated.ts';
 import { type NewCondition, setCondition } from '../machinery/conditions.ts';
-import { unsupportedFields } from './unsupported.ts';
 
 /** Keeps the document until nobody uses the volume and, with reclaimPolicy Delete, until its data is gone. */
 export const PROTECTION_FINALIZER = 'tepui.dev/volume-protection';
@@ -64,14 +63,6 @@ function planDeletion(observed: Observed, time: string): Action[] {
 type Readiness = Pick<NewCondition, 'status' | 'reason' | 'message'>;
 
 function readiness({ volume, agent }: Observed): Readiness {
-  const unsupported = unsupportedFields(volume.spec);
-  if (unsupported.length > 0) {
-    return {
-      status: 'False',
-      reason: 'NotImplemented',
-      message: `${unsupported.join(' and ')} is not implemented yet`,
-    };
-  }
   const { agentName, state, reason, message } = volume.status ?? {};
   switch (agent) {
     case undefined: {

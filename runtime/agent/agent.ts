@@ -1,5 +1,6 @@
 /** The agent of one data directory: takes back what runs, registers, then follows its documents until it is closed. */
 import { hostname } from 'node:os';
+import { join } from 'node:path';
 import type { Agent } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { openDevices } from '../devices/index.ts';
@@ -19,11 +20,10 @@ import { openContainerizer } from './node/containerizer.ts';
 import { keepPrograms } from './node/containerizer-programs.ts';
 import { loadIdentity, readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
-import { joinCluster } from './node/membership.ts';
+import { joinCluster, type Membership } from './node/membership.ts';
 import { watchNetworks } from './node/network-watch.ts';
 import { type AgentPaths, preparePaths } from './node/paths.ts';
 import { goArchitecture, readAddresses, readPlatform } from './node/platform.ts';
-import { createVolumeKeeper, isVolumeInUse } from './node/volumes.ts';
 import type { AgentOptions, StartAgent } from './options.ts';
 import type { TaskContext } from './tasks/context.ts';
 import { tasksSource } from './tasks/endpoint-source.ts';
@@ -31,6 +31,9 @@ import { createTaskManager, type TaskManager } from './tasks/manager.ts';
 import { TASK_RECORD, type TaskRecord } from './tasks/record.ts';
 import { recoverTasks } from './tasks/recovery.ts';
 import { createSlots } from './tasks/slots.ts';
+import { openIdentities } from './volumes/identities.ts';
+import { createVolumeKeeper } from './volumes/keeper.ts';
+import { containersUsing, isVolumeInUse } from './volumes/users.ts';
 
 export interface RunningAgent {
   name: string;
@@ -73,6 +76,7 @@ export async function startAgent({
     let document: Agent | undefined;
     const { ociRuntime, dockerSocket } = options;
     await keepPrograms(paths.meta, { ociRuntime, dockerSocket });
+    let membership: Membership | undefined;
     const plain =
       options.containerizer ??
       (await openContainerizer(paths, logger, {
@@ -105,8 +109,21 @@ export async function startAgent({
       client,
       agentName: agent.name,
       root: paths.volumes,
+      dataDir: paths.dataDir,
+      disks: () => document?.spec.disks ?? [],
+      identities: await openIdentities(join(paths.meta, 'volumes'), options.strict ?? true),
+      quota: disk.quota,
+      projectIds: disk.projectIds,
+      intervalMs: (options.diskWatchIntervalSeconds ?? 15) * 1000,
       isInUse: (namespace, volume) => isVolumeInUse(manager.runners(), namespace, volume),
-      onChange: () => manager.wakeAll(),
+      async onExceeded(namespace, volume, message) {
+        for (const containerId of containersUsing(manager.runners(), namespace, volume))
+          await disk.sandboxes.exceeded(containerId, message);
+      },
+      onChange() {
+        manager.wakeAll();
+        membership?.factsChanged();
+      },
       logger,
     });
     const memoryVolumes = openMemoryVolumes({ client, runtimeDir: paths.runtimeDir, logger });
@@ -167,7 +184,7 @@ export async function startAgent({
     });
     opened.push(endpoint.close);
     const facts = await readFacts(context, paths, options, endpoint);
-    const membership = joinCluster({
+    const joined = joinCluster({
       client,
       holder: {
         name: agent.name,
@@ -194,20 +211,21 @@ export async function startAgent({
       metrics: context.metrics,
       logger,
     });
+    membership = joined;
     opened.push(async () => {
-      await membership.close();
+      await joined.close();
       await volumes.close();
     });
     const networkWatch = await watchNetworks(
       networks,
       (changed) => {
         facts.networks = changed;
-        membership.factsChanged();
+        joined.factsChanged();
       },
       logger,
     );
     opened.push(async () => networkWatch.close());
-    const { ready } = membership;
+    const { ready } = joined;
     return { name: agent.name, agentId: agent.agentId, socketPath: paths.socket, url: endpoint.url, ready, close };
   } catch (error) {
     await close();

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
+import { unmountLoopFile } from '../disk/loop-file.ts';
 import { openNetworks } from '../network/index.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { openDiskParts } from './disk-limits/open.ts';
@@ -25,6 +26,7 @@ import {
 } from './tasks/record.ts';
 import { upgradeRecord } from './tasks/record-upgrade.ts';
 import { type EndedRun, noteEnds, settled } from './tasks/steps.ts';
+import { openIdentities } from './volumes/identities.ts';
 
 export interface CleanupOptions {
   dataDir: string;
@@ -85,6 +87,8 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     const disk = await openDiskParts({ paths, strict: false, kill: async () => {}, logger });
     await disk.sandboxes.recover([]);
     await disk.sandboxes.close();
+    for (const { path, file } of (await openIdentities(join(paths.meta, 'volumes'), false)).list())
+      if (file !== undefined) await unmountLoopFile(path);
     if (options.containerizer === undefined) await endLaunchers(paths);
     await takeBackNetworks(paths, logger);
     // Mounts first: what is on them is not ours to walk through.

@@ -4,7 +4,7 @@
  */
 import { chmod, chown, lstat, mkdir, open, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { isMountPoint, unmount } from '../volumes/mounts.ts';
+import { isMountPoint, mountsBelow, unmount } from '../volumes/mounts.ts';
 import { CommandFailed, runCommand } from '../volumes/run-command.ts';
 
 export interface LoopFileOptions {
@@ -46,9 +46,11 @@ export async function mountLoopFile(options: LoopFileOptions): Promise<void> {
   await rmdir(mark).catch(() => {});
 }
 
-/** Takes the mount away; the file stays. Idempotent. */
+/** Takes the mount away; the file stays. Idempotent. What else is mounted there is not ours, and stays. */
 export async function unmountLoopFile(mountPoint: string): Promise<void> {
-  if (await isMountPoint(mountPoint).catch(() => false)) await unmount([mountPoint]);
+  if (!(await isMountPoint(mountPoint).catch(() => false))) return;
+  const mounted = (await mountsBelow(mountPoint)).findLast(({ path }) => path === mountPoint);
+  if (mounted?.source.startsWith('/dev/loop')) await unmount([mountPoint]);
 }
 
 /**

@@ -15,13 +15,13 @@ export interface EnsureVolume extends VolumeIdentity {
  */
 export async function ensureVolumeDirectory({ owner, ...identity }: EnsureVolume): Promise<string> {
   const [roles, role, id] = volumeSegments(identity);
-  await mkdir(identity.root, { recursive: true, mode: 0o711 });
+  await mkdir(identity.root, { recursive: true, mode: 0o700 });
   const opened: FileHandle[] = [await openDirectory(identity.root)];
   try {
     for (const name of [roles, role]) {
       const parent = opened.at(-1)!;
-      // Others may pass through but not list: a volume's path is no secret, its neighbours are.
-      await mkdir(entryOf(parent, name), { mode: 0o711 }).catch(ignore('EEXIST'));
+      // Nobody else passes: tasks may leave setuid programs in their volumes, and a disk may be anywhere.
+      await mkdir(entryOf(parent, name), { mode: 0o700 }).catch(ignore('EEXIST'));
       opened.push(await openEntry(parent, name));
     }
     await makeTopDirectory(opened.at(-1)!, id, owner);

@@ -44,6 +44,8 @@ export interface DiskLimits {
   usage(containerId: string): DiskUsage | undefined;
   /** Why the container was ended for its disk usage. */
   limitation(containerId: string): { reason: string; message: string; resource: string } | undefined;
+  /** Ends the container because of what it wrote elsewhere, with this message as its reason. Not durable. */
+  exceeded(containerId: string, message: string): Promise<void>;
   /** The container has ended: no more watching, nothing of it stays mounted. Idempotent. */
   ended(containerId: string): Promise<void>;
   /** Sandboxes at this path or below are about to be removed: nothing is mounted there any more, files are gone. */
@@ -103,6 +105,7 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
   const bySandbox = (containerId: string): LimitRecord | undefined =>
     [...known.values()].find((record) => record.containerId === containerId);
   const byContainer = new Map<string, LimitRecord>();
+  const elsewhere = new Map<string, string>();
 
   const save = (record: LimitRecord, durable = true): Promise<void> => {
     known.set(record.sandbox, record);
@@ -190,12 +193,20 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
       return { limitBytes: record.limitBytes, ...(usedBytes !== undefined && { usedBytes }) };
     },
     limitation(containerId) {
+      const other = elsewhere.get(containerId);
+      if (other !== undefined) return { reason: 'ContainerLimitationDisk', message: other, resource: 'disk' };
       const record = byContainer.get(containerId) ?? bySandbox(containerId);
       if (record?.exceededBytes === undefined) return undefined;
       const message = `the sandbox takes ${mebibytes(record.exceededBytes)}, more than the disk limit of ${mebibytes(record.limitBytes)}`;
       return { reason: 'ContainerLimitationDisk', message, resource: 'disk' };
     },
+    async exceeded(containerId, message) {
+      elsewhere.set(containerId, message);
+      logger.info({ containerID: containerId, op: 'ContainerLimitationDisk' }, message);
+      await options.kill(containerId);
+    },
     async ended(containerId) {
+      elsewhere.delete(containerId);
       const record = byContainer.get(containerId) ?? bySandbox(containerId);
       if (record !== undefined) await end(record);
     },

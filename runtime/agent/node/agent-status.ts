@@ -4,6 +4,7 @@ import type { Agent, AgentStatus, Condition } from '../../../crds/types.generate
 import { disabledIsolatorsProblem } from '../../isolators/disabled.ts';
 import type { AgentResourceLists } from '../../resources/capacity.ts';
 import type { AgentPolicy } from '../tasks/context.ts';
+import type { VolumesReport } from '../volumes/keeper.ts';
 
 /** What the process knows of itself; all but `networks` stays as it is. */
 export interface AgentFacts {
@@ -26,7 +27,7 @@ const CAPABILITIES = ['MultiRole', 'HierarchicalRole', 'TaskResourceLimits'];
 export function agentStatusPatch(
   agent: Agent,
   facts: AgentFacts,
-  resources: AgentResourceLists,
+  resources: AgentResourceLists & VolumesReport,
   now: Date,
 ): { status: AgentStatus } {
   const problem = unsupportedSpec(agent) ?? missingContainerizer(agent, facts);
@@ -54,7 +55,7 @@ export function agentStatusPatch(
 }
 
 /** Whether the document says what a patch made now would say; times aside. */
-export function isRegistered(agent: Agent, facts: AgentFacts, resources: AgentResourceLists): boolean {
+export function isRegistered(agent: Agent, facts: AgentFacts, resources: AgentResourceLists & VolumesReport): boolean {
   const { status } = agent;
   if (status === undefined || status.observedGeneration !== agent.metadata.generation) return false;
   const wanted = agentStatusPatch(agent, facts, resources, new Date()).status;
@@ -70,6 +71,9 @@ export function isRegistered(agent: Agent, facts: AgentFacts, resources: AgentRe
     status.startTime === facts.startTime &&
     isDeepStrictEqual(status.endpoint, facts.endpoint) &&
     isDeepStrictEqual(status.networks ?? [], facts.networks) &&
+    isDeepStrictEqual(status.disks ?? [], resources.disks) &&
+    (resources.retainedVolumes === undefined ||
+      isDeepStrictEqual(status.retainedVolumes ?? [], resources.retainedVolumes)) &&
     isDeepStrictEqual(status.allocatable, resources.allocatable)
   );
 }
@@ -92,10 +96,9 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
 function unsupportedSpec({ spec }: Agent): { reason: string; message: string } | undefined {
   if (spec.gone)
     return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
-  const { isolation, oversubscription, disks, housekeeping } = spec;
+  const { isolation, oversubscription, housekeeping } = spec;
   const refused = [
     ...(oversubscription !== undefined ? ['oversubscription'] : []),
-    ...((disks?.length ?? 0) > 0 ? ['disks'] : []),
     ...(housekeeping !== undefined ? ['housekeeping'] : []),
   ];
   const disabled = disabledIsolatorsProblem(isolation?.disabledIsolators);

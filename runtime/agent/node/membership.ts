@@ -3,12 +3,14 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 import { Agent, Task, Volume } from '../../../controllers/machinery/client/resources.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type {
+  AgentDisk,
   Agent as AgentDocument,
   AgentIsolation,
   Task as TaskDocument,
   Volume as VolumeDocument,
 } from '../../../crds/types.generated.ts';
 import type { AgentMetrics } from '../metrics.ts';
+import type { VolumesReport } from '../volumes/keeper.ts';
 import type { AgentFacts } from './agent-status.ts';
 import { announceStop } from './announce-stop.ts';
 import { type Following, followDocuments } from './documents.ts';
@@ -33,7 +35,12 @@ export interface MembershipOptions {
     documentDeleted(task: TaskDocument): void;
     documentsComplete(): void;
   };
-  volumes: { changed(volume: VolumeDocument): void; deleted(volume: VolumeDocument): void };
+  volumes: {
+    changed(volume: VolumeDocument): void;
+    deleted(volume: VolumeDocument): void;
+    complete(): void;
+    report(declared: readonly AgentDisk[]): Promise<VolumesReport>;
+  };
   metrics: AgentMetrics;
   logger: Logger;
 }
@@ -49,7 +56,7 @@ export interface Membership {
 /** Goes on in the background; an API server that is away is waited for. No task is looked at before the agent's name is ours. */
 export function joinCluster(options: MembershipOptions): Membership {
   const { client, holder, logger } = options;
-  const registration = startRegistration(options);
+  const registration = startRegistration({ ...options, volumesReport: options.volumes.report });
   const followings: Following[] = [];
   let heartbeat: Heartbeat | undefined;
   let isClosing = false;
@@ -67,7 +74,8 @@ export function joinCluster(options: MembershipOptions): Membership {
       onResult(ok, recovered) {
         options.metrics.heartbeat(ok);
         // After a time without heartbeats the controllers may have given us up: have another look at our document.
-        if (recovered) registration.documentChanged(latest);
+        // And its disks may have come or gone.
+        if (recovered || (latest?.spec.disks ?? []).length > 0) registration.documentChanged(latest);
       },
       logger,
     });
@@ -103,6 +111,7 @@ export function joinCluster(options: MembershipOptions): Membership {
       },
       onDeleted: () => registration.documentChanged(undefined),
     });
+    void volumes.synced.then(() => !isClosing && options.volumes.complete());
     followings.push(tasks, volumes, agent);
     await tasks.synced;
     if (isClosing) return;

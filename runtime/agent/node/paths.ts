@@ -33,6 +33,7 @@ export async function preparePaths(dataDir: string, runtimeRoot = '/run/tepui'):
   await chmod(paths.root, 0o700);
   await mkdir(paths.meta, { recursive: true, mode: 0o700 });
   await mkdir(paths.sandboxes, { recursive: true, mode: 0o755 });
+  await mkdir(paths.volumes, { recursive: true, mode: 0o700 });
   await mkdir(paths.runtimeDir, { recursive: true, mode: 0o700 });
   return paths;
 }

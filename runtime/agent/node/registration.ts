@@ -7,9 +7,10 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 import { isAlreadyExists } from '../../../controllers/machinery/client/errors.ts';
 import { Agent } from '../../../controllers/machinery/client/resources.ts';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
-import type { Agent as AgentDocument, AgentIsolation } from '../../../crds/types.generated.ts';
+import type { AgentDisk, Agent as AgentDocument, AgentIsolation } from '../../../crds/types.generated.ts';
 import { type AgentResourceLists, resolveResources } from '../../resources/capacity.ts';
 import { offerResources, readMachineFacts } from '../../resources/detect.ts';
+import type { VolumesReport } from '../volumes/keeper.ts';
 import { type AgentFacts, agentStatusPatch, isRegistered } from './agent-status.ts';
 import { acquireLease, type LeaseHolder } from './lease.ts';
 import { pause } from './pause.ts';
@@ -28,6 +29,8 @@ export interface RegistrationOptions {
   workDir: string;
   /** How many whole GPUs the machine has, by this policy. */
   gpus(isolation: AgentIsolation | undefined): number;
+  /** Disks and data of Volumes, with the disks that the document declares. */
+  volumesReport(declared: readonly AgentDisk[]): Promise<VolumesReport>;
   logger: Logger;
 }
 
@@ -128,9 +131,10 @@ async function write(agent: AgentDocument, options: RegistrationOptions): Promis
 }
 
 async function readResources(
-  { workDir, gpus }: RegistrationOptions,
+  { workDir, gpus, volumesReport }: RegistrationOptions,
   agent: AgentDocument,
-): Promise<AgentResourceLists> {
+): Promise<AgentResourceLists & VolumesReport> {
   const machine = { ...(await readMachineFacts({ workDir })), gpus: gpus(agent.spec.isolation) };
-  return resolveResources(machine, offerResources(machine), agent.spec.resources);
+  const lists = resolveResources(machine, offerResources(machine), agent.spec.resources);
+  return { ...lists, ...(await volumesReport(agent.spec.disks ?? [])) };
 }

@@ -59,4 +59,6 @@ export interface TaskVolumes {
   readiness(task: Task): Readiness;
   /** Host directory of an available volume of this agent, made ready for its user; undefined when there is none. */
   prepare(namespace: string, name: string, user: { uid: number; gid: number }): Promise<string | undefined>;
+  /** A task that had these volumes is gone from the machine. */
+  released(namespace: string, names: string[]): void;
 }

@@ -13,7 +13,7 @@ import {
 } from '../../images/index.ts';
 import { sandboxInContainer, sandboxInImage } from '../../isolators/filesystem/sandbox.ts';
 import { hostNetworkInfos } from '../../network/index.ts';
-import { volumeNames } from '../node/volumes.ts';
+import { volumeNames } from '../volumes/users.ts';
 import type { TaskContext } from './context.ts';
 import { resolveEnvironment } from './env-sources.ts';
 import { buildEnvironment } from './environment.ts';

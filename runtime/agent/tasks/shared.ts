@@ -70,7 +70,7 @@ async function noteFailure(runner: TaskRunner, { message }: Error): Promise<void
 
 /** After all containers are gone. The record is then Cleaned, in memory: after a crash it is done again, which is cheaper than an fsync. */
 export async function removeShared(runner: TaskRunner): Promise<void> {
-  const { containerizer, devices, memoryVolumes, networks } = runner.context;
+  const { containerizer, devices, memoryVolumes, networks, volumes } = runner.context;
   const { isGroup, groupId, gpus } = runner.requireRecord();
   if (isGroup) await containerizer.destroyGroup?.(groupId);
   if (groupId !== '') {
@@ -79,5 +79,7 @@ export async function removeShared(runner: TaskRunner): Promise<void> {
   }
   runner.sharedParts = undefined;
   runner.changeInMemory((record) => ({ ...record, phase: 'Cleaned' }));
+  const { namespace, volumes: names } = runner.requireRecord();
+  volumes.released(namespace, names);
   if (gpus) devices.freed();
 }

@@ -46,14 +46,13 @@ describe('a Volume that lives', () => {
     });
   });
 
-  test('that asks for a disk type that is not implemented says so', () => {
-    const actions = plan(
-      { volume: volume({ disk: { type: 'Mount', name: 'fast' } }), users: [], agent: undefined },
-      NOW,
-    );
-    expect(statusOf(actions)?.conditions?.[0]).toMatchObject({
-      reason: 'NotImplemented',
-      message: 'spec.disk.type: Mount is not implemented yet',
+  test('says what its agent refused', () => {
+    const refusal = { reason: 'PersistenceIdTaken', message: 'is data of namespace "a"' };
+    const bound = volume({}, { state: 'Bound', agentName: 'a', ...refusal }, true);
+    expect(statusOf(plan({ volume: bound, users: [], agent: 'reachable' }, NOW))?.conditions?.[0]).toMatchObject({
+      type: 'Ready',
+      status: 'False',
+      ...refusal,
     });
   });
 });

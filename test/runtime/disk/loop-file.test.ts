@@ -104,6 +104,13 @@ suite('a file system in a file', () => {
     expect(blocks()).toBeGreaterThanOrEqual(32 * MIB);
   });
 
+  test('what somebody else mounted there is left alone', async () => {
+    execFileSync('mount', ['-t', 'tmpfs', 'tepui-test', join(base, 'mount')]);
+    await unmountLoopFile(join(base, 'mount'));
+    expect(await mountsBelow(base)).toHaveLength(1);
+    execFileSync('umount', [join(base, 'mount')]);
+  });
+
   test('a size that is too small is refused, and nothing is left', async () => {
     await expect(mountLoopFile(options(1000))).rejects.toThrow('too small');
     expect(existsSync(join(base, 'files'))).toBe(false);
