@@ -46,7 +46,10 @@ export function cpusetIsolator(
   /** v2: in its own group, once the controller is needed. */
   const keepOff = (id: string) => {
     const directory = exclusive.size > 0 ? extra.add(id, 'cpuset') : extra.find(id, 'cpuset');
-    if (directory && existsSync(`${directory}/cpuset.cpus`)) writeCpus(directory, exclusive.size > 0 ? open() : []);
+    // One that was never kept off anything follows the group above it. One that was cannot go back: the kernel lets nobody empty the list of a
+    // group in use.
+    if (directory && (exclusive.size > 0 || readControl(`${directory}/cpuset.cpus`)?.trim()))
+      writeCpus(directory, open());
   };
 
   const giveExclusive = (id: string, count: number, memoryNodes: string | undefined) => {
@@ -171,11 +174,10 @@ function isWholeNumber(cpus: string | number | undefined): boolean {
   return cpus !== undefined && parseMilli(cpus) > 0 && parseMilli(cpus) % 1000 === 0;
 }
 
-/** An empty list on v2: as the group above. A group that is going away meanwhile needs nothing. */
+/** A group that is going away meanwhile needs nothing. */
 function writeCpus(directory: string | undefined, cpus: readonly number[]): void {
   if (directory === undefined || !existsSync(directory)) return;
-  // The kernel takes an empty line for an empty list.
-  writeControl(`${directory}/cpuset.cpus`, formatCpuList(cpus) || '\n');
+  writeControl(`${directory}/cpuset.cpus`, formatCpuList(cpus));
 }
 
 /** Until a look finds nobody new: what is forked meanwhile is born where its parent was. */
