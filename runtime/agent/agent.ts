@@ -12,6 +12,7 @@ import { withDiskLimits } from './disk-limits/limited-containerizer.ts';
 import { openDiskParts } from './disk-limits/open.ts';
 import { createAuthorizer } from './endpoint/authorize.ts';
 import { type Endpoint, startEndpoint } from './endpoint/server.ts';
+import { startSandboxHousekeeping } from './housekeeping/sandboxes.ts';
 import { openMemoryVolumes } from './memory-volumes/memory-volumes.ts';
 import { createAgentMetrics } from './metrics.ts';
 import { type AgentFacts, policyOf } from './node/agent-status.ts';
@@ -170,6 +171,13 @@ export async function startAgent({
     const manager: TaskManager = createTaskManager(context);
     opened.push(() => manager.close());
     await recoverTasks(context, manager);
+    const housekeeping = startSandboxHousekeeping({
+      context,
+      policy: () => document && (document.spec.housekeeping ?? null),
+      states: () => sandboxStates(manager),
+      logger,
+    });
+    opened.push(() => housekeeping.close());
 
     const endpoint = await startEndpoint({
       agentName: agent.name,
@@ -204,7 +212,9 @@ export async function startAgent({
       onAgent(changed) {
         const isNewPolicy = changed.metadata.generation !== document?.metadata.generation;
         document = changed;
-        if (isNewPolicy) manager.wakeAll();
+        if (!isNewPolicy) return;
+        manager.wakeAll();
+        void housekeeping.collect();
       },
       tasks: manager,
       volumes,
@@ -237,6 +247,14 @@ export async function startAgent({
 function* gpusInUse(manager: TaskManager): Iterable<string> {
   for (const { record } of manager.runners())
     if (record?.gpus && record.phase !== 'Cleaned') yield* Object.values(record.gpus).flat();
+}
+
+function sandboxStates(manager: TaskManager): Map<string, 'Running' | 'Ended'> {
+  return new Map(
+    [...manager.runners()].flatMap(({ record }) =>
+      record ? [[record.groupId, record.phase === 'Cleaned' ? 'Ended' : 'Running'] as const] : [],
+    ),
+  );
 }
 
 async function identify(

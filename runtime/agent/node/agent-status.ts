@@ -89,6 +89,8 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
     defaultUser: isolation?.defaultUser ?? 'nobody',
     defaultPidsLimit: isolation?.defaultPidsLimit ?? 4096,
     switchUser: switchUser ?? true,
+    // Not known yet: nothing is lost by keeping them until it is.
+    keepsSandboxes: agent === undefined || agent.spec.housekeeping !== undefined,
   };
 }
 
@@ -96,11 +98,8 @@ export function policyOf(agent: Agent | undefined): AgentPolicy {
 function unsupportedSpec({ spec }: Agent): { reason: string; message: string } | undefined {
   if (spec.gone)
     return { reason: 'AgentRemovedByOperator', message: 'the operator marked this agent gone (spec.gone)' };
-  const { isolation, oversubscription, housekeeping } = spec;
-  const refused = [
-    ...(oversubscription !== undefined ? ['oversubscription'] : []),
-    ...(housekeeping !== undefined ? ['housekeeping'] : []),
-  ];
+  const { isolation, oversubscription } = spec;
+  const refused = [...(oversubscription !== undefined ? ['oversubscription'] : [])];
   const disabled = disabledIsolatorsProblem(isolation?.disabledIsolators);
   if (disabled !== undefined) return { reason: 'InvalidSpec', message: disabled };
   if (refused.length === 0) return undefined;

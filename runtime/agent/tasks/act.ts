@@ -167,7 +167,9 @@ async function reregister(runner: TaskRunner): Promise<void> {
 
 async function forget(runner: TaskRunner): Promise<void> {
   const { namespace, name, groupId } = runner.requireRecord();
-  if (groupId !== '') await dropSandbox(runner.context, { namespace, task: name, groupId });
+  // Otherwise housekeeping removes it in its time.
+  if (groupId !== '' && !runner.context.policy().keepsSandboxes)
+    await dropSandbox(runner.context, { namespace, task: name, groupId });
   await runner.context.records.remove(runner.uid);
   runner.record = undefined;
   runner.forgotten();

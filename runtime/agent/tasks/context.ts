@@ -52,6 +52,8 @@ export interface AgentPolicy extends TaskPolicy {
   defaultPidsLimit: number;
   /** false: containers run as the agent's own user, whatever the document says. */
   switchUser: boolean;
+  /** Sandboxes of tasks that are gone are left to housekeeping. */
+  keepsSandboxes: boolean;
 }
 
 export interface TaskVolumes {

@@ -1,12 +1,10 @@
 /** Start-up: what an earlier agent process left, put together from the records and from what the containerizer finds. */
 import type { LaunchedContainer } from '../../containerizers/containerizer.ts';
 import type { TaskContext } from './context.ts';
-import { dropSandbox } from './drop-sandbox.ts';
 import type { TaskManager } from './manager.ts';
 import { type ContainerRecord, containerIdOf, expectedContainerIds, type TaskRecord } from './record.ts';
 import { upgradeRecord } from './record-upgrade.ts';
 import type { TaskRunner } from './runner.ts';
-import { listSandboxes } from './sandbox.ts';
 
 /**
  * Takes running containers back, learns how others ended, destroys containers that no record knows. Runners exist for all records when it
@@ -31,7 +29,6 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
       'task taken back',
     );
   }
-  await removeStraySandboxes(context, new Set(records.map(({ groupId }) => groupId)));
   for (const runner of manager.runners()) runner.wake();
 }
 
@@ -61,12 +58,5 @@ async function observeContainer(
   } else {
     // Within a boot the containerizer knows everything that was begun; of an earlier boot only what ended and was recorded.
     runner.views.set(name, { kind: 'None', neverStarted: record.bootId === agent.bootId });
-  }
-}
-
-/** A sandbox without a record is left of a removal that was cut short: records are removed last. */
-async function removeStraySandboxes(context: TaskContext, known: Set<string>): Promise<void> {
-  for (const key of await listSandboxes(context.sandboxRoot)) {
-    if (!known.has(key.groupId)) await dropSandbox(context, key);
   }
 }
