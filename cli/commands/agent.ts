@@ -7,6 +7,8 @@ import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
 import { parseHostPort } from '../numbers.ts';
 import { startAgentPart } from '../parts.ts';
+import { addAgentCleanupCommand } from './agent-cleanup.ts';
+import { addAgentDescribeCommand } from './agent-describe.ts';
 
 interface AgentOptions extends ConnectionOptions, CniOptions, ContainerizerOptions {
   name?: string;
@@ -26,6 +28,8 @@ export function addAgentCommand(program: Command): void {
       parseHostPort,
     );
   withContainerizers(withCni(command));
+  addAgentDescribeCommand(command);
+  addAgentCleanupCommand(command);
   withLogging(command, 'info').action(async (options: AgentOptions) => {
     await checkMachine();
     const ended = endRequested();

@@ -1,13 +1,15 @@
 /** `tepui down`: ends every task of a data directory and takes away what the agent made outside of it. */
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
 import { unmountLoopFile } from '../disk/loop-file.ts';
 import { openNetworks } from '../network/index.ts';
+import { openDirectory } from '../volumes/anchored.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
+import { removeTree } from '../volumes/remove-tree.ts';
 import { openDiskParts } from './disk-limits/open.ts';
 import { endLaunchers, openContainerizer } from './node/containerizer.ts';
 import { readPrograms } from './node/containerizer-programs.ts';
@@ -33,6 +35,8 @@ export interface CleanupOptions {
   logger: Logger;
   runtimeRoot?: string;
   containerizer?: Containerizer;
+  /** Also removes what would be of use to a later agent of this data directory. Default: none of it. */
+  remove?: { sandboxes?: boolean; images?: boolean; fetched?: boolean };
   /** Told of each task that is ended. */
   onTask?: (task: { namespace: string; name: string }) => void;
 }
@@ -94,9 +98,26 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     // Mounts first: what is on them is not ours to walk through.
     await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));
     await rm(paths.runtimeDir, { recursive: true, force: true });
+    await removeStored(paths, options.remove ?? {});
     return { ended };
   } finally {
     await lock.release();
+  }
+}
+
+/** Nothing uses them now. A task can nest directories deeper than a path is long, so the tree is walked by descriptors. */
+async function removeStored(paths: AgentPaths, wanted: NonNullable<CleanupOptions['remove']>): Promise<void> {
+  const directories = [
+    ...(wanted.sandboxes ? [paths.sandboxes] : []),
+    ...(wanted.images ? [paths.images] : []),
+    ...(wanted.fetched ? [join(paths.root, 'fetcher')] : []),
+  ].filter((path) => existsSync(path));
+  if (directories.length === 0) return;
+  const root = await openDirectory(paths.root);
+  try {
+    for (const directory of directories) await removeTree(root, basename(directory), '.removing-');
+  } finally {
+    await root.close();
   }
 }
 
