@@ -10,7 +10,7 @@ import { NAMESPACE, noContainers, type Platform, startPlatform } from './support
 const suite = noContainers() === undefined ? describe : describe.skip;
 const program = (name: string) => new URL(`support/${name}.ts`, import.meta.url).pathname;
 /** Every how many steps the agent is killed; 1 takes all of them. */
-const stride = Number(process.env.TEPUI_CRASH_STRIDE ?? 9);
+const stride = Number(process.env.TEPUI_CRASH_STRIDE ?? 16);
 /** The usual launch has about this many. */
 const mostSteps = 120;
 
@@ -98,7 +98,7 @@ suite('an agent that is killed in the launch of a task group', () => {
         ]);
     }
     process.stderr.write(`killed at ${names.length} steps: ${JSON.stringify(outcomes)}\n`);
-    expect(names.length).toBeGreaterThan(mostSteps / stride / 10);
+    expect(names.length).toBeGreaterThan(1);
     for (const name of names) await platform.client.delete(Task, { namespace: NAMESPACE, name });
     for (const name of names) await platform.untilDeleted(name);
     await ended(last, 'SIGTERM');

@@ -233,14 +233,19 @@ describe('mounts', () => {
 describe('validation', () => {
   const problems = (spec: Partial<Task['spec']>) => taskProblems(taskOf(spec), policy);
 
-  test('names the field of what is not done yet', () => {
-    expect(problems({ restartPolicy: { condition: 'Always' } })[0]).toMatch(
-      /^spec\.restartPolicy\.condition: "Always" is not implemented yet/,
-    );
-    expect(problems({ containers: [{ name: 'main', healthCheck: {}, uris: [{ value: 'http://x' }] }] })).toEqual([
-      'spec.containers[0].healthCheck: is not implemented yet',
-      'spec.containers[0].uris: is not implemented yet',
+  test('names the field of what can never work', () => {
+    const container = { name: 'main', command: ['true'] };
+    const check = { http: { portName: 'web' } };
+    const uris = [{ value: 'ftp://x/y' }];
+    expect(problems({ containers: [{ ...container, healthCheck: check, uris }] })).toEqual([
+      expect.stringMatching(/^spec\.containers\[0\]\.healthCheck\.http\.portName: /),
+      expect.stringMatching(/^spec\.containers\[0\]\.uris\[0\]: /),
     ]);
+    expect(problems({ containers: [container], initContainers: [{ name: 'i', command: ['true'], check }] })).toEqual([
+      expect.stringMatching(/^spec\.initContainers\[0\]\.check: an init container has no checks/),
+      expect.stringMatching(/^spec\.initContainers\[0\]\.check\.http\.portName: /),
+    ]);
+    expect(problems({ restartPolicy: { condition: 'Always' } })).toEqual([]);
     expect(problems({})).toEqual([]);
   });
 
