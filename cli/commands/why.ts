@@ -1,5 +1,5 @@
 import type { Command } from 'commander';
-import type { Task } from '../../crds/types.generated.ts';
+import type { ContainerStatus, Task } from '../../crds/types.generated.ts';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { getTask } from '../task-of.ts';
 
@@ -33,6 +33,9 @@ export function explainTask(task: Task): string {
       );
     if (reasons.length === 0) lines.push('    the scheduler has not looked at it yet: is the controller running?');
   }
+  lines.push(...containerLines(task));
+  const unapplied = status.conditions?.find(({ type, status }) => type === 'SpecApplied' && status === 'False');
+  if (unapplied) lines.push(`  spec is not applied: ${unapplied.message}`);
   if (status.exitCode !== undefined) lines.push(`  exit code ${status.exitCode}`);
   if (status.signal !== undefined) lines.push(`  ended by signal ${status.signal}`);
   const history = status.history ?? [];
@@ -44,4 +47,28 @@ export function explainTask(task: Task): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** Of groups, and of single containers that have something to say of their own. */
+function containerLines({ status }: Task): string[] {
+  const containers = status?.containers ?? [];
+  const isTold = containers.length > 1 || containers.some(({ restarts, progress }) => (restarts ?? 0) > 0 || progress);
+  if (!isTold) return [];
+  return [
+    '  containers:',
+    ...containers.map(({ name, init, state, reason, message, restarts, progress }) => {
+      const facts = [
+        ...(reason ? [`(${reason})`] : []),
+        ...(restarts ? [`restarted ${restarts} times`] : []),
+        ...(progress ? [progressText(progress)] : []),
+        ...(message ? [message] : []),
+      ];
+      return `    ${name}${init ? ' (init)' : ''}: ${[state, ...facts].filter(Boolean).join(' ')}`;
+    }),
+  ];
+}
+
+function progressText({ item, doneBytes = 0, totalBytes }: NonNullable<ContainerStatus['progress']>): string {
+  const mebibytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
+  return `${item}: ${mebibytes(doneBytes)}${totalBytes ? ` of ${mebibytes(totalBytes)}` : ''} MiB`;
 }

@@ -29,6 +29,13 @@ export const taskReasons: TaskReason[] = [
     todo: 'Nothing at first. If it stays: `kubectl describe volume`.',
   },
   {
+    reason: 'Frozen',
+    states: 'Staging',
+    source: 'Agent',
+    meaning: '`spec.desiredState` was Frozen before it was started.',
+    todo: 'Set `spec.desiredState` to Running.',
+  },
+  {
     reason: 'WaitingForGpus',
     states: 'Staging',
     source: 'Agent',
@@ -112,6 +119,21 @@ export const taskReasons: TaskReason[] = [
     todo: 'Raise the limit or the size, write less, or use `diskEnforcement: File` or a file system with project quota, where writes fail instead.',
   },
   {
+    reason: 'TaskHealthCheckStatusUpdated',
+    states: 'Running, Killed',
+    source: 'Agent',
+    meaning:
+      'Running: a health check has a new result, which is in `status.healthy`. Killed: a health check failed `consecutiveFailures` times, and the agent ended the task.',
+    todo: 'The message has what the check found. `tepui logs TASK`.',
+  },
+  {
+    reason: 'TaskCheckStatusUpdated',
+    states: 'Running',
+    source: 'Agent',
+    meaning: 'The generic check has a new result, which is in `status.checkStatus`.',
+    todo: 'Nothing.',
+  },
+  {
     reason: 'MaxCompletionTimeReached',
     states: 'Failed',
     source: 'Agent',
@@ -123,7 +145,7 @@ export const taskReasons: TaskReason[] = [
     states: 'Failed',
     source: 'Agent',
     meaning:
-      'The command could not be started: it does not exist or may not be executed, the user is unknown, a Secret or ConfigMap of the environment is missing, a mount failed. The message says which.',
+      'A container could not be started: its image could not be pulled, a file not fetched, its network not made; the command does not exist or may not be executed, the user is unknown, a Secret or ConfigMap is missing, a mount failed. The message says which.',
     todo: 'Mend what the message names.',
   },
   {
@@ -260,8 +282,37 @@ export const conditions: Record<string, ConditionDescription[]> = {
     },
     {
       type: 'Ready',
-      meaning: 'It is Running. The reason is `status.reason`, or the state where that is empty.',
-      reasons: {},
+      meaning:
+        'Every container of it runs, or has done its work, and is healthy and ready as far as it has checks. Other reasons are those of `status.reason`, or the state where that is empty.',
+      reasons: {
+        ContainersNotReady: 'A container does not run (it may be restarting), or its checks have not succeeded yet.',
+        Unhealthy: 'The health check of a container fails.',
+        Frozen: 'Its processes are stopped.',
+      },
+    },
+    {
+      type: 'Healthy',
+      meaning: 'Only with health checks: whether they succeed; Unknown until they have a result.',
+      reasons: { HealthCheck: 'What they found.' },
+    },
+    {
+      type: 'Frozen',
+      meaning: 'Only after `spec.desiredState` was Frozen: whether its processes are stopped.',
+      reasons: {
+        Requested: 'They are.',
+        Resumed: 'They go on.',
+        Ended: 'The task has ended.',
+        NotSupported: 'The containerizer of its agent cannot freeze.',
+      },
+    },
+    {
+      type: 'SpecApplied',
+      meaning: 'Only after `spec` was changed while it ran: whether what runs is what `spec` says.',
+      reasons: {
+        ResourcesUpdated: 'It is: cpu and memory were changed without a restart.',
+        ContainerUpdateFailed: 'The new cpu or memory could not be given; the message says why. It is tried again.',
+        FieldsNotApplied: 'Fields were changed that a running task cannot take; the message names them.',
+      },
     },
     { type: 'Succeeded', meaning: 'It is Finished; Unknown until it ended. The reason is as for Ready.', reasons: {} },
   ],

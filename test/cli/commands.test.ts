@@ -83,6 +83,39 @@ describe('why', () => {
       'n/a: Staging (Unscheduled)\n  not placed: 3 agents were looked at\n        2  InsufficientMem: needs 4Gi\n',
     );
   });
+
+  test('says of each container of a group how it is, and what of a changed spec is not applied', () => {
+    const condition = {
+      status: 'False' as const,
+      reason: 'FieldsNotApplied',
+      lastTransitionTime: '2030-01-01T00:00:00Z',
+    };
+    const text = explainTask({
+      metadata: { name: 'a', namespace: 'n' },
+      spec: { containers: [{ name: 'main' }], binding: { agentName: 'x' } },
+      status: {
+        state: 'Running',
+        conditions: [{ ...condition, type: 'SpecApplied', message: 'spec.user' }],
+        containers: [
+          { name: 'init', init: true, state: 'Finished' },
+          { name: 'main', state: 'Restarting', reason: 'ExitCode', restarts: 2, message: 'exited with code 1' },
+          { name: 'side', state: 'Pulling', progress: { item: 'img', doneBytes: 2 ** 20, totalBytes: 2 ** 21 } },
+        ],
+      },
+    });
+    expect(text).toBe(
+      [
+        'n/a: Running',
+        '  on agent x',
+        '  containers:',
+        '    init (init): Finished',
+        '    main: Restarting (ExitCode) restarted 2 times exited with code 1',
+        '    side: Pulling img: 1.0 of 2.0 MiB',
+        '  spec is not applied: spec.user',
+        '',
+      ].join('\n'),
+    );
+  });
 });
 
 describe('missingControllers', () => {

@@ -12,7 +12,8 @@ const read = (path: string) => readFileSync(`${root}/${path}`, 'utf8');
 /** Names of actions, error classes and features: not reasons. */
 // biome-ignore format: a list of words
 const OTHER_WORDS = new Set([
-  'CleanUp', 'MaxCompletionTime', 'DocumentGone', 'DocumentTerminal',
+  'CleanUp', 'MaxCompletionTime', 'DocumentGone', 'DocumentTerminal', 'ContainerFailed', 'DependencyImpossible', 'WakeAt', 'SpecApplied',
+  'ConfigMap', 'OrCreate',
   'RemoveFinalizer', 'PlanAgain', 'RecordEvent', 'ReportUnplaced', 'ReportVolumeUnplaced', 'ConfirmRemoval',
   'CountTask', 'EndJob', 'SuspendJob', 'ResumeJob', 'ReplaceTask', 'RollOut', 'CreateTasks',
   'MultiRole', 'HierarchicalRole', 'TaskResourceLimits', 'AgentReachable', 'TokenReview', 'SubjectAccessReview', 'NonZeroExitCode',

@@ -68,7 +68,8 @@ export function explainEnd(end: ContainerEnd): { reason?: string; message: strin
   if (end.unhealthy)
     return { reason: 'TaskHealthCheckStatusUpdated', message: `its health check failed; ${endText(end)}` };
   if (end.exitCode === 0) return { message: endText(end) };
-  return { reason: end.signal === undefined ? 'ExitCode' : 'Signaled', message: endText(end) };
+  const reason = end.signal !== undefined ? 'Signaled' : 'ExitCode';
+  return { reason, message: endText(end) };
 }
 
 /** "exited with code 3", "ended by SIGKILL". */
