@@ -86,7 +86,7 @@ export async function openImages(options: OpenImages): Promise<Images> {
   const closing = new AbortController();
   let syncing: Promise<void> | undefined;
 
-  removeOrphanLayers();
+  // Layers without an image are kept: they are what an agent that was killed had pulled already. The next clearing takes them, if nothing else.
   if (layers.ids().some((id) => layers.get(id)?.isSynced === false)) syncSoon();
   const collecting = collectRegularly();
 
@@ -336,8 +336,9 @@ export async function openImages(options: OpenImages): Promise<Images> {
       report.removed.push(...removed);
       report.freedBytes += freedBytes;
     }
-    // Images without a name, left by a tag that moved.
+    // Images without a name, left by a tag that moved, and layers without an image, left by a pull that did not end.
     for (const digest of [...table.images.keys()]) removeIfUnused(digest);
+    report.freedBytes += removeOrphanLayers();
     if (report.removed.length > 0)
       logger.info({ images: report.removed, bytes: report.freedBytes }, 'images were removed');
     return report;
