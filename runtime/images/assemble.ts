@@ -24,8 +24,8 @@ export interface Assembly {
   ): Promise<void>;
   /** Layers that must not be removed while the image is put together. */
   pin(diffIds: string[]): () => void;
-  /** Called with what is to come, before it does. */
-  onManifest?: (missingBytes: number) => Promise<void>;
+  /** Called with the room that is needed, before anything comes. */
+  onManifest?: (neededBytes: number) => Promise<void>;
   onProgress(doneBytes: number, totalBytes: number): void;
   signal: AbortSignal;
 }
@@ -76,7 +76,7 @@ async function bringLayers(assembly: Assembly, { layers }: Manifest, diffIds: st
   let done = total - missingBytes;
   assembly.onProgress(done, total);
   if (missing.length === 0) return;
-  await assembly.onManifest?.(missingBytes);
+  await assembly.onManifest?.(missing.reduce((sum, [, descriptor]) => sum + unpackedBytes(descriptor), 0));
   // The first failure ends the others: nothing of them is of use without it.
   const abort = new AbortController();
   const signal = AbortSignal.any([assembly.signal, abort.signal]);
@@ -98,6 +98,11 @@ async function bringLayers(assembly: Assembly, { layers }: Manifest, diffIds: st
     await Promise.allSettled(brought);
     throw error;
   }
+}
+
+/** A guess: compressed layers are a third of their size as a rule. */
+function unpackedBytes({ mediaType, size }: Descriptor): number {
+  return /gzip|zstd/.test(mediaType) ? size * 3 : size;
 }
 
 /** The uppermost first, with what mends attributes of directories in between. */

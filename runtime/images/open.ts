@@ -229,10 +229,10 @@ export async function openImages(options: OpenImages): Promise<Images> {
       throw new UnpackFailed('the disk is full', true);
   }
 
-  /** So that a pull does not fail for want of space that unused images have. Compressed layers are a third of their size as a rule. */
-  async function makeRoom(missingBytes: number): Promise<void> {
+  /** So that a pull does not fail for want of space that unused images have. */
+  async function makeRoom(neededBytes: number): Promise<void> {
     const { bavail, bsize, blocks } = await statfs(directory);
-    const least = headroom() * blocks * bsize + missingBytes * 3;
+    const least = headroom() * blocks * bsize + neededBytes;
     if (bavail * bsize < least) await prune({ untilBytesFree: least });
   }
 

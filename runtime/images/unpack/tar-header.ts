@@ -144,7 +144,8 @@ function time(value: string): [number, number] {
 }
 
 function verifyChecksum(block: Buffer): void {
-  const expected = number(block, 148, 8, 'checksum');
+  const digits = text(block, 148, 8).trim();
+  const expected = /^[0-7]+$/.test(digits) ? Number.parseInt(digits, 8) : undefined;
   let unsigned = 8 * 0x20;
   let signed = unsigned;
   for (let at = 0; at < BLOCK; at++) {
