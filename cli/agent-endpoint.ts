@@ -1,6 +1,7 @@
 import { accessSync, constants } from 'node:fs';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
 import WebSocket from 'ws';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
 import { Agent } from '../controllers/machinery/client/resources.ts';
@@ -11,6 +12,8 @@ export interface AgentEndpoint {
   get(path: string, signal?: AbortSignal): Promise<IncomingMessage>;
   /** `body` is sent as JSON. */
   send(method: 'POST' | 'DELETE', path: string, body?: unknown): Promise<IncomingMessage>;
+  /** The body is sent as it comes; an answer before its end ends it. */
+  put(path: string, body: Readable): Promise<IncomingMessage>;
   webSocket(path: string, protocols: string[]): WebSocket;
 }
 
@@ -35,6 +38,7 @@ function overSocket(socketPath: string): AgentEndpoint {
       answer(httpRequest({ socketPath, path, headers: { host: 'agent' }, ...(signal ? { signal } : {}) })),
     send: (method, path, body) =>
       answer(httpRequest({ socketPath, path, method, headers: { host: 'agent', ...typeOf(body) } }), body),
+    put: (path, body) => answer(httpRequest({ socketPath, path, method: 'PUT', headers: { host: 'agent' } }), body),
     webSocket: (path, protocols) =>
       new WebSocket(`ws+unix://${socketPath}:${path}`, protocols, { perMessageDeflate: false }),
   };
@@ -49,6 +53,7 @@ function overTls(url: string, caData: string | undefined, token: string | undefi
     get: (path, signal) => answer(httpsRequest({ host, port, path, headers, ...tls, ...(signal ? { signal } : {}) })),
     send: (method, path, body) =>
       answer(httpsRequest({ host, port, path, method, headers: { ...headers, ...typeOf(body) }, ...tls }), body),
+    put: (path, body) => answer(httpsRequest({ host, port, path, method: 'PUT', headers, ...tls }), body),
     webSocket: (path, protocols) =>
       new WebSocket(`wss://${base.host}${path}`, protocols, { headers, ...tls, perMessageDeflate: false }),
   };
@@ -58,8 +63,10 @@ function typeOf(body: unknown): Record<string, string> {
   return body === undefined ? {} : { 'content-type': 'application/json' };
 }
 
+/** A stream is sent as it is, anything else as JSON. */
 function answer(request: ClientRequest, body?: unknown): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
+    request.on('error', () => {}); // after the answer: it has said more
     request.once('error', (cause) =>
       reject(new CliError(`the agent cannot be reached: ${cause.message}`, EXIT_CODES.unreachable.code, { cause })),
     );
@@ -79,7 +86,8 @@ function answer(request: ClientRequest, body?: unknown): Promise<IncomingMessage
         ),
       );
     });
-    request.end(body === undefined ? undefined : JSON.stringify(body));
+    if (body instanceof Readable) body.on('error', (error) => request.destroy(error)).pipe(request);
+    else request.end(body === undefined ? undefined : JSON.stringify(body));
   });
 }
 

@@ -1,93 +1,115 @@
-import type { Command } from 'commander';
-import { Task } from '../../controllers/machinery/client/resources.ts';
-import { agentEndpoint } from '../agent-endpoint.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Command, Option } from 'commander';
 import { type ConnectionOptions, connect, tokenOf, withConnection } from '../connection.ts';
-import { describeError } from '../describe-error.ts';
-import { formatBytes } from '../format.ts';
+import { formatBytes, formatTable } from '../format.ts';
+import { parseInteger } from '../numbers.ts';
+import { cpuSeconds, type Rates, type Reading, ratesOf } from '../stats/rates.ts';
+import { readStats } from '../stats/read.ts';
+import { getTask } from '../task-of.ts';
 
 interface StatsOptions extends ConnectionOptions {
   namespace: string;
   allNamespaces?: boolean;
+  stream: boolean;
+  interval: number;
+  sort: 'name' | 'cpu' | 'memory';
   output: 'table' | 'json';
 }
 
-/** One container's numbers, as the agent's /stats gives them. */
-interface ContainerStats {
-  namespace: string;
-  name: string;
-  containerId: string;
-  statistics: {
-    cpusUserTimeSeconds: number;
-    cpusSystemTimeSeconds: number;
-    cpusLimit?: number;
-    memTotalBytes: number;
-    memLimitBytes?: number;
-    processes?: number;
-  };
-}
+type Row = Reading & { rates?: Rates };
 
-/** `tepui stats [TASK]`: what running tasks use now. */
+const CLEAR = '\x1b[H\x1b[2J';
+/** Between the two readings of a single table. */
+const SINGLE_MS = 1000;
+
+/** `tepui stats [TASK]`: what running containers use now: refreshed in a terminal, once elsewhere. */
 export function addStatsCommand(program: Command): void {
   withConnection(
-    program.command('stats').description('show what running tasks use').argument('[task]', 'only this task'),
+    program
+      .command('stats')
+      .alias('top')
+      .description('show what running tasks use, refreshed in a terminal')
+      .argument('[task]', 'only this task'),
   )
     .option('-n, --namespace <namespace>', 'namespace of the tasks', 'default')
     .option('-A, --all-namespaces', 'tasks of all namespaces')
-    .option('-o, --output <format>', 'table or json', 'table')
+    .option('--no-stream', 'only once, also in a terminal')
+    .option('--interval <seconds>', 'time between two refreshes', parseInteger(1), 2)
+    .addOption(new Option('--sort <column>', 'order of the rows').choices(['name', 'cpu', 'memory']).default('name'))
+    .addOption(new Option('-o, --output <format>', 'how to print').choices(['table', 'json']).default('table'))
     .action(async (name: string | undefined, options: StatsOptions) => {
       const client = await connect(options);
       const token = await tokenOf(options);
-      const { items } = await client.list(Task, options.allNamespaces ? {} : { namespace: options.namespace });
-      const wanted = items.filter(
-        (task) => task.status?.state === 'Running' && (name === undefined || task.metadata?.name === name),
-      );
-      const agents = new Set(wanted.map((task) => task.spec.binding?.agentName).filter((agent) => agent !== undefined));
-      const keys = new Set(wanted.map((task) => `${task.metadata?.namespace}/${task.metadata?.name}`));
-      const rows: ContainerStats[] = [];
-      for (const agent of agents) {
-        try {
-          const response = await (await agentEndpoint(client, agent, token)).get('/stats');
-          const { items: stats } = JSON.parse(Buffer.concat(await response.toArray()).toString()) as {
-            items: ContainerStats[];
-          };
-          rows.push(...stats.filter((row) => keys.has(`${row.namespace}/${row.name}`)));
-        } catch (error) {
-          process.stderr.write(`tepui: agent ${agent}: ${describeError(error)}\n`);
-        }
+      if (name !== undefined && !options.allNamespaces) await getTask(client, options.namespace, name);
+      const selection = {
+        namespace: options.allNamespaces ? undefined : options.namespace,
+        ...(name !== undefined && { task: name }),
+      };
+      const isStream = options.stream && process.stdout.isTTY === true;
+      let before = await readStats(client, token, selection);
+      for (let waitMs = SINGLE_MS; ; waitMs = options.interval * 1000) {
+        await delay(waitMs);
+        const now = await readStats(client, token, selection);
+        process.stdout.write(show(withRates(before, now), options, isStream));
+        if (!isStream) return;
+        before = now;
       }
-      process.stdout.write(options.output === 'json' ? `${JSON.stringify(rows, null, 2)}\n` : statsTable(rows));
     });
 }
 
-function statsTable(rows: ContainerStats[]): string {
-  const cells = rows.map(({ namespace, name, containerId, statistics }) => [
-    namespace,
-    name,
-    containerId,
-    (statistics.cpusUserTimeSeconds + statistics.cpusSystemTimeSeconds).toFixed(2),
-    statistics.cpusLimit === undefined ? '-' : String(statistics.cpusLimit),
-    formatBytes(statistics.memTotalBytes),
-    statistics.memLimitBytes === undefined ? '-' : formatBytes(statistics.memLimitBytes),
-    String(statistics.processes ?? '-'),
-  ]);
+export function withRates(before: Reading[], now: Reading[]): Row[] {
+  const earlier = new Map(before.map((reading) => [reading.containerId, reading]));
+  return now.map((reading) => {
+    const rates = ratesOf(earlier.get(reading.containerId), reading);
+    return { ...reading, ...(rates && { rates }) };
+  });
+}
+
+function show(rows: Row[], options: StatsOptions, isStream: boolean): string {
+  const sorted = rows.toSorted(ORDER[options.sort]);
+  if (options.output === 'json') return `${JSON.stringify(sorted, null, isStream ? 0 : 2)}\n`;
+  return `${isStream ? CLEAR : ''}${statsTable(sorted)}`;
+}
+
+const byName = (a: Row, b: Row) => keyOf(a).localeCompare(keyOf(b));
+const ORDER: Record<StatsOptions['sort'], (a: Row, b: Row) => number> = {
+  name: byName,
+  cpu: (a, b) => (b.rates?.cpus ?? 0) - (a.rates?.cpus ?? 0) || byName(a, b),
+  memory: (a, b) => b.statistics.memTotalBytes - a.statistics.memTotalBytes || byName(a, b),
+};
+
+function keyOf({ namespace, name, container }: Row): string {
+  return `${namespace}/${name}/${container}`;
+}
+
+function statsTable(rows: Row[]): string {
+  const cells = rows.map((row) => {
+    const { namespace, name, container, statistics, rates } = row;
+    const { cpusLimit, memTotalBytes, memLimitBytes, processes } = statistics;
+    return [
+      ...[namespace, name, container],
+      rates ? `${(rates.cpus * 100).toFixed(1)}%` : '-',
+      cpusLimit === undefined ? '-' : String(cpusLimit),
+      rates?.throttled === undefined ? '-' : `${(rates.throttled * 100).toFixed(0)}%`,
+      cpuSeconds(row).toFixed(2),
+      formatBytes(memTotalBytes),
+      memLimitBytes === undefined ? '-' : formatBytes(memLimitBytes),
+      memLimitBytes ? `${((memTotalBytes / memLimitBytes) * 100).toFixed(0)}%` : '-',
+      String(processes ?? '-'),
+    ];
+  });
   const header = [
     'NAMESPACE',
     'TASK',
-    'CONTAINER ID',
-    'CPU SECONDS',
+    'CONTAINER',
+    'CPU',
     'CPU LIMIT',
+    'HELD BACK',
+    'CPU SECONDS',
     'MEMORY',
     'MEMORY LIMIT',
+    'OF LIMIT',
     'PROCESSES',
   ];
-  const widths = header.map((title, column) => Math.max(title.length, ...cells.map((row) => row[column]?.length ?? 0)));
-  return [header, ...cells]
-    .map(
-      (row) =>
-        `${row
-          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-          .join('  ')
-          .trimEnd()}\n`,
-    )
-    .join('');
+  return formatTable(header, cells);
 }

@@ -185,6 +185,16 @@ export interface ExecSession {
   exit: Promise<{ exitCode?: number; signal?: number }>;
 }
 
+export interface CopyRequest {
+  containerId: string;
+  /** As seen from the container: `send` gives a tar stream on stdout, `receive` takes one on stdin. */
+  direction: 'send' | 'receive';
+  /** In the container; relative to the working directory. To receive: a directory to put it into, or the new path of what comes. */
+  path: string;
+  /** The first part of all paths in the stream of `send`; what `receive` calls it in a directory that exists. */
+  name: string;
+}
+
 export interface AttachRequest {
   containerId: string;
   /** Whether its output is wanted. Default true. */
@@ -231,6 +241,11 @@ export interface Containerizer {
   freeze?(containerId: string, frozen: boolean): Promise<void>;
   /** Joins the standard streams of a container started with `stdin` or `tty`; its end detaches and ends nothing. Several may be attached. */
   attach?(request: AttachRequest): Promise<ExecSession>;
+  /**
+   * Copies files out of or into a running container, as an exec'd command of the container could, without needing one there. The session's exit code is 0, 1 when
+   * it failed, 3 when something was left out; its stderr says what. Absent: not supported.
+   */
+  copy?(request: CopyRequest): Promise<ExecSession>;
   /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. `signal` ends the attempt. */
   dial?(containerId: string, port: number, host?: string, signal?: AbortSignal): Promise<import('node:stream').Duplex>;
   /** What the agent shows of its containerizers in Agent.status. */

@@ -115,7 +115,7 @@ export function encodeLaunch(request: LaunchRequest, requestId: number): Buffer 
 export function encodeExec(request: ExecLaunchRequest): Buffer {
   const frame = new FrameWriter(FrameType.exec, 0)
     .text(request.containerId)
-    .u32((request.tty ? 128 : 0) | (request.userNamespace ? 512 : 0))
+    .u32((request.tty ? 128 : 0) | (request.userNamespace ? 512 : 0) | (request.files ? 2048 : 0))
     .text(request.cloneIntoCgroup ?? '');
   frame
     .u32(request.pid)

@@ -231,6 +231,11 @@ export interface ExecLaunchRequest {
   operations: Operation[];
   argv: string[];
   env: Record<string, string>;
+  /**
+   * In place of a command: `argv` is `send PATH NAME` or `receive PATH NAME`, and a tar stream comes out or goes in (src/files.c). Exit code 0,
+   * 1 when it failed, 3 when something was left out; standard error says what.
+   */
+  files?: boolean;
   /** A terminal from the container's own devpts. Default none: three pipes. */
   tty?: { columns: number; rows: number };
 }

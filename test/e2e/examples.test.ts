@@ -125,7 +125,7 @@ describe('the command line', () => {
   test('stats shows what a running task uses', () => {
     const { stdout } = system.tepui(['stats', 'target']);
     expect(stdout).toMatch(/NAMESPACE +TASK/);
-    expect(stdout).toMatch(/default +target +\S+ +\d+\.\d\d .*128 MiB/);
+    expect(stdout).toMatch(/default +target +main +[\d.]+% +.* 128 MiB/);
   });
 
   test('logs of a task that does not exist ends with 5', () => {

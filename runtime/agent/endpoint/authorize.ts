@@ -6,7 +6,7 @@ import type { ApiClient } from '../../../controllers/machinery/client/client.ts'
 export interface AccessAttributes {
   verb: 'get' | 'create' | 'delete';
   resource: 'tasks' | 'agents';
-  subresource: 'log' | 'exec' | 'attach' | 'portforward' | 'sandbox' | 'stats' | 'images';
+  subresource: 'log' | 'exec' | 'attach' | 'portforward' | 'sandbox' | 'files' | 'stats' | 'images';
   namespace?: string;
   name: string;
 }

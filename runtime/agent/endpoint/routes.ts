@@ -8,6 +8,7 @@ export type Route =
   | { kind: 'stats'; task?: TaskName }
   | { kind: 'logs'; task: TaskName }
   | { kind: 'exec' | 'attach' | 'portforward'; task: TaskName }
+  | { kind: 'files'; task: TaskName }
   | { kind: 'sandbox'; action: 'browse' | 'read' | 'download'; task: TaskName }
   | ImagesRoute;
 
@@ -49,6 +50,7 @@ export function matchRoute(path: string): Route | undefined {
       return alone ? { kind: 'stats' } : task && { kind: 'stats', task };
     case 'logs':
       return task && { kind: 'logs', task };
+    case 'files':
     case 'exec':
     case 'attach':
     case 'portforward':
@@ -83,6 +85,8 @@ export function accessFor(route: Route, agentName: string, method = 'GET'): Acce
     case 'attach':
     case 'portforward':
       return { verb: 'create', resource: 'tasks', subresource: route.kind, ...route.task };
+    case 'files':
+      return { verb: method === 'PUT' ? 'create' : 'get', resource: 'tasks', subresource: 'files', ...route.task };
     case 'sandbox':
       return { verb: 'get', resource: 'tasks', subresource: 'sandbox', ...route.task };
     case 'stats':

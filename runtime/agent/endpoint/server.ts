@@ -15,6 +15,7 @@ import { SandboxPathRefused } from '../sandbox/locate.ts';
 import type { Authorizer, Verdict } from './authorize.ts';
 import { endpointCertificate } from './certificate.ts';
 import { CHANNEL_PROTOCOLS } from './channels.ts';
+import { parseCopyQuery, receiveFiles, sendFiles } from './files.ts';
 import { serveImages } from './images.ts';
 import { BadQuery, parseLogQuery, sendLog } from './logs.ts';
 import { accessFor, isSession, matchRoute, type Route, type TaskName } from './routes.ts';
@@ -135,7 +136,8 @@ async function handle(
   const route = matchRoute(url.pathname);
   if (route === undefined) return sendProblem(response, 404, `there is nothing at ${url.pathname}`);
   if (isSession(route)) return sendProblem(response, 426, `${route.kind} needs a WebSocket`);
-  if (request.method !== 'GET' && route.kind !== 'images') return sendProblem(response, 405, 'only GET');
+  const isChange = route.kind === 'images' || (route.kind === 'files' && request.method === 'PUT');
+  if (request.method !== 'GET' && !isChange) return sendProblem(response, 405, `${request.method} is not done here`);
   const verdict = await authorize(request, route);
   if (!verdict.allowed) return sendProblem(response, verdict.status, verdict.message);
   const { tasks, metrics } = options;
@@ -158,11 +160,29 @@ async function handle(
       const found = requestedContainer(tasks, route.task, container);
       return sendLog({ ...found, sandbox: sandboxOf(found, route.task) }, query, response);
     }
+    case 'files':
+      return copyFiles(request, response, tasks, route.task, url.searchParams);
     case 'sandbox': {
       const sandbox = sandboxOf(requestedContainer(tasks, route.task, container), route.task);
       return sendSandbox(route.action, sandbox, url.searchParams, response);
     }
   }
+}
+
+async function copyFiles(
+  request: IncomingMessage,
+  response: ServerResponse,
+  tasks: TasksSource,
+  task: TaskName,
+  query: URLSearchParams,
+): Promise<void> {
+  const copy = parseCopyQuery(query);
+  const { containerId } = runningContainer(tasks, task, query.get('container'));
+  if (request.method === 'PUT') {
+    const session = await tasks.copy({ containerId, direction: 'receive', ...copy });
+    return receiveFiles(session, request, response);
+  }
+  return sendFiles(await tasks.copy({ containerId, direction: 'send', ...copy }), response);
 }
 
 function sandboxOf({ sandbox }: EndpointContainer, { namespace, name }: TaskName): string {

@@ -2,6 +2,7 @@
 import type { Duplex } from 'node:stream';
 import type {
   AttachRequest,
+  CopyRequest,
   ExecRequest,
   ExecSession,
   ResourceStatistics,
@@ -57,6 +58,7 @@ export interface TasksSource {
   exec(request: ExecRequest): Promise<ExecSession>;
   /** Rejects with Unsupported when the containerizer cannot. */
   attach(request: AttachRequest): Promise<ExecSession>;
+  copy(request: CopyRequest): Promise<ExecSession>;
   dial(containerId: string, port: number): Promise<Duplex>;
 }
 

@@ -19,6 +19,10 @@ export function tasksSource(manager: TaskManager, containerizer: Containerizer):
       if (!containerizer.attach) throw new Error(`the ${containerizer.name} containerizer cannot attach to containers`);
       return containerizer.attach(request);
     },
+    async copy(request) {
+      if (!containerizer.copy) throw new Error(`the ${containerizer.name} containerizer cannot copy files`);
+      return containerizer.copy(request);
+    },
     async dial(containerId, port) {
       if (!containerizer.dial) throw new Error(`the ${containerizer.name} containerizer cannot connect to ports`);
       return containerizer.dial(containerId, port);

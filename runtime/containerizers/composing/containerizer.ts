@@ -52,7 +52,7 @@ export function createComposingContainerizer({ members, order }: ComposingOption
     if (!member) throw new ContainerNotRunning(id);
     return open(member);
   };
-  const optional = async <Name extends 'freeze' | 'attach' | 'dial'>(
+  const optional = async <Name extends 'freeze' | 'attach' | 'copy' | 'dial'>(
     id: string,
     verb: Name,
   ): Promise<NonNullable<Containerizer[Name]>> => {
@@ -107,6 +107,7 @@ export function createComposingContainerizer({ members, order }: ComposingOption
     usage: async (containerId) => (await owner(containerId)).usage(containerId),
     exec: async (request) => (await owner(request.containerId)).exec(request),
     freeze: async (containerId, frozen) => (await optional(containerId, 'freeze'))(containerId, frozen),
+    copy: async (request) => (await optional(request.containerId, 'copy'))(request),
     attach: async (request) => (await optional(request.containerId, 'attach'))(request),
     dial: async (containerId, ...rest) => (await optional(containerId, 'dial'))(containerId, ...rest),
     async describe() {

@@ -18,7 +18,7 @@ import type { Delegate } from './delegate.ts';
 import { destroyContainer } from './destroy.ts';
 import { dialContainer } from './dial.ts';
 import { endForLimitation } from './end-for-limitation.ts';
-import { ContainerNotRunning, execInContainer } from './exec.ts';
+import { ContainerNotRunning, copyWithContainer, execInContainer } from './exec.ts';
 import { containerExited } from './exits.ts';
 import { destroyGroup, ownResources, prepareGroup, sharedProcess, sharesLimits, updateShared } from './group.ts';
 import { checkHost } from './host-check.ts';
@@ -129,6 +129,7 @@ export async function createNativeContainerizer({
     describe: async () => [
       { name: 'native', isolators: isolators.map(({ name }) => name), unsupported: refusedFields() },
     ],
+    copy: (request) => copyWithContainer(context, request),
     close: () => closeContext(context),
   };
 }

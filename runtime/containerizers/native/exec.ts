@@ -1,12 +1,31 @@
 /** A further command in a running container: the same namespaces, cgroups, limits, identity and filters. */
 import { startExec } from '../../launcher/exec.ts';
 import type { ExecLaunchRequest } from '../../launcher/operations.ts';
-import type { ExecRequest, ExecSession, LaunchedContainer } from '../containerizer.ts';
+import type { CopyRequest, ExecRequest, ExecSession, LaunchedContainer } from '../containerizer.ts';
 import type { NativeContext } from './context.ts';
 import type { Delegate } from './delegate.ts';
 import { loadIsolators, sessionJoins, sessionOperations } from './launch-request.ts';
 
-export async function execInContainer(context: NativeContext, request: ExecRequest): Promise<ExecSession> {
+export function execInContainer(context: NativeContext, request: ExecRequest): Promise<ExecSession> {
+  return enterContainer(context, request);
+}
+
+/** Does what an exec'd command could do, and follows no link out of the container, because it is in it. */
+export async function copyWithContainer(
+  context: NativeContext,
+  { containerId, direction, path, name }: CopyRequest,
+): Promise<ExecSession> {
+  if (context.delegate)
+    throw new Error('only the native containerizer copies files; run a tar of the container with exec');
+  const request = { containerId, argv: [direction, path, name], stdin: direction === 'receive', tty: false };
+  return enterContainer(context, request, { files: true });
+}
+
+async function enterContainer(
+  context: NativeContext,
+  request: ExecRequest,
+  extra: Pick<ExecLaunchRequest, 'files'> = {},
+): Promise<ExecSession> {
   const { containers, cgroups, isolators, launcher } = context;
   const container = containers.get(request.containerId);
   if (!container?.launched || !container.spec || container.ended) {
@@ -29,6 +48,7 @@ export async function execInContainer(context: NativeContext, request: ExecReque
     ],
     argv: request.argv,
     env: sessionEnvironment(context, request),
+    ...extra,
     ...(request.tty && { tty: request.size ?? { columns: 80, rows: 24 } }),
   };
   return startExec(launcher.binary, launch, { stdin: request.stdin });

@@ -282,6 +282,16 @@ static void take_launch_fields(struct cursor *cursor, struct request *request) {
 	if (request->flags & NS_USER && !mapped) problem(cursor, "a user namespace needs ids, and none may be the host's root");
 }
 
+/* send|receive PATH NAME */
+static void check_copy(struct cursor *cursor, const struct request *request) {
+	char **argv = request->argv;
+	bool three = argv[0] && argv[1] && argv[2] && !argv[3];
+	if (request->type != FRAME_EXEC || request->flags & WITH_TTY) problem(cursor, "files are copied by an exec without a terminal");
+	else if (!three || (strcmp(argv[0], "send") != 0 && strcmp(argv[0], "receive") != 0)) problem(cursor, "to copy files takes send or receive, a path and a name");
+	else if (!*argv[1] || !*argv[2] || strchr(argv[2], '/') || strcmp(argv[2], ".") == 0 || strcmp(argv[2], "..") == 0 || strlen(argv[2]) > NAME_MAX)
+		problem(cursor, "the path or the name of the copy is malformed");
+}
+
 static void check_request(struct cursor *cursor, const struct request *request) {
 	if (cursor->problem) return;
 	if (!valid_container_id(request->container)) problem(cursor, "the container id is malformed");
@@ -289,6 +299,7 @@ static void check_request(struct cursor *cursor, const struct request *request) 
 	if (request->flags & WITH_INIT && !(request->flags & NS_PID)) problem(cursor, "an init needs an own pid namespace");
 	if (request->flags & WITH_PAUSE && request->flags & WITH_INIT) problem(cursor, "what keeps namespaces has no command for an init");
 	if (!(request->flags & WITH_PAUSE) && (!request->argv[0] || !*request->argv[0])) problem(cursor, "the command is missing");
+	if (request->flags & WITH_FILES) check_copy(cursor, request);
 	for (char **entry = request->env; *entry; entry++)
 		if (**entry == '=' || !strchr(*entry, '=')) problem(cursor, "an environment entry is not NAME=value");
 	if ((request->type == FRAME_EXEC && request->pid == 0) || request->pid > INT32_MAX) problem(cursor, "the pid is malformed");

@@ -130,6 +130,7 @@ static int command_main(void *argument) {
 		if (install_filter(w, &w->filter) < 0) return report_failure(w);
 		w->failure.op = -1;
 	}
+	if (w->request->flags & WITH_FILES) return close(w->child->report_fd), run_files(w->request->argv);
 	exec_command(w);
 	return report_failure(w);
 }
@@ -154,8 +155,7 @@ int read_launch_result(int report_fd, struct failure *failure) {
 		attempted = strcmp(next.step, "attempt") == 0;
 		if (!attempted) *failure = next;
 	}
-	if (attempted) return 0;
-	if (failure->step[0]) return -1;
+	if (attempted || failure->step[0]) return attempted ? 0 : -1;
 	errno = 0;
 	return fail(failure, "start", "the first process was killed before it could run the command");
 }

@@ -54,7 +54,7 @@ enum frame_type {
 };
 enum request_flags {
 	NS_MOUNT = 1, NS_PID = 2, NS_IPC = 4, NS_UTS = 8, NS_CGROUP = 16, NS_NET = 32, NS_ALL = 63, WITH_INIT = 64, WITH_TTY = 128,
-	WITH_STDIN = 256, NS_USER = 512, WITH_PAUSE = 1024, ALL_FLAGS = 2047
+	WITH_STDIN = 256, NS_USER = 512, WITH_PAUSE = 1024, WITH_FILES = 2048, ALL_FLAGS = 4095
 };
 /* Must match operations in encode.ts; the fields of each are in decode.c. */
 enum op_code {
@@ -185,6 +185,9 @@ struct world {
 int failed(struct world *w, const char *step, const char *verb, const char *object);
 int install_filter(struct world *w, const struct op *op);
 int run_ops(struct world *w);
+
+/* files.c */
+int run_files(char **argv);
 
 /* terminal.c */
 int open_terminal(unsigned columns, unsigned rows, int *master, struct failure *failure);
