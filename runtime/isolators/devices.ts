@@ -5,7 +5,6 @@
  * The usual rules cost a launch next to nothing: on v1 all containers without more share one group, on v2 one program is attached above all of
  * them. Only a container with devices of its own, or a privileged one, has rules of its own.
  */
-import { readControl } from '../cgroups/files.ts';
 import type { ContainerDevice } from '../containerizers/containerizer.ts';
 import { DeviceRulesRefused, setDeviceRules } from '../launcher/devices.ts';
 import type { DeviceRule, Operation } from '../launcher/operations.ts';
@@ -33,8 +32,9 @@ export function deviceAccessIsolator({ cgroups: { extra }, launcherBinary }: Iso
     /** An agent that may not load BPF programs (in a container, say) goes without: /dev and the capabilities still keep devices away. */
     async open() {
       const group = version === 'v1' ? extra.aboveShared() : version === 'v2' ? extra.top() : undefined;
-      // Setting them anew would take the devices from running containers for a moment.
-      if (group === undefined || readControl(`${group}/devices.list`)?.trim() === usualText) return;
+      // On v1 its members are below it, made when all rules were set. Setting them anew would take the devices from running containers for a
+      // moment, and the kernel refuses it while there are groups below.
+      if (group === undefined || extra.findShared('devices') !== undefined) return;
       try {
         await setDeviceRules(group, usualRules, launcherBinary === undefined ? {} : { binary: launcherBinary });
       } catch (error) {
@@ -92,8 +92,3 @@ function rulesOf(devices: readonly ContainerDevice[], more: string): DeviceRule[
   }
   return [...usualRules, ...rules.values()];
 }
-
-/** As the kernel writes `devices.list`. */
-const usualText = usualRules
-  .map(({ type, major, minor, access }) => `${type} ${major}:${minor ?? '*'} ${access}`)
-  .join('\n');
