@@ -34,9 +34,13 @@ function isReady({ outcome, statusCode }: ProbeResult, readyCodes: number[]): bo
   return statusCode === undefined ? outcome === 'Success' : readyCodes.includes(statusCode);
 }
 
-/** Status code and content type on one line, an empty line, the body; at most 1,024 characters. */
+/** Status code and content type on one line, an empty line, the body; at most 1,024 characters, none of which steers a terminal. */
 function responseText({ statusCode, response }: ProbeResult): string | undefined {
   if (statusCode === undefined || response === undefined) return undefined;
   const text = `${statusCode} ${response.contentType}`.trim();
-  return (response.body === '' ? text : `${text}\n\n${response.body}`).slice(0, MAX_RESPONSE).toWellFormed();
+  const whole = response.body === '' ? text : `${text}\n\n${response.body}`;
+  return whole
+    .replaceAll(/(?![\n\t])\p{Cc}/gu, ' ')
+    .slice(0, MAX_RESPONSE)
+    .toWellFormed();
 }

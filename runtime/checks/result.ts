@@ -35,6 +35,8 @@ export const failure = (message: string, more: Partial<ProbeOutcome> = {}): Prob
 });
 export const undone = (message: string): ProbeOutcome => ({ outcome: 'Undone', message: shortened(message) });
 
-function shortened(message: string): string {
+/** Parts of it come from the container: nothing in it may steer the terminal of whoever reads it. */
+function shortened(text: string): string {
+  const message = text.replaceAll(/\p{Cc}+/gu, ' ');
   return message.length <= MAX_MESSAGE ? message : `${message.slice(0, MAX_MESSAGE - 3).toWellFormed()}...`;
 }

@@ -23,8 +23,8 @@ export function readinessTiming({ intervalSeconds = 30, timeoutSeconds = 10 }: R
   return timing(0, intervalSeconds, timeoutSeconds);
 }
 
-/** An interval of 0 would be a busy loop. */
-const MIN_INTERVAL_MS = 10;
+/** More often would be a load on the agent that no task should be able to make. */
+const MIN_INTERVAL_MS = 100;
 
 function timing(delaySeconds: number, intervalSeconds: number, timeoutSeconds: number): Timing {
   return {

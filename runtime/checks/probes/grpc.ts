@@ -36,7 +36,10 @@ interface Answer {
 function call(connection: Duplex, port: number, body: Buffer): Promise<Answer> {
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();
   const authority = `127.0.0.1:${port}`;
-  const session = connect(`http://${authority}`, { createConnection: () => connection });
+  const session = connect(`http://${authority}`, {
+    createConnection: () => connection,
+    settings: { enablePush: false },
+  });
   session.on('error', reject);
   session.once('close', () => reject(new Error('the connection was closed')));
   const stream = session.request({

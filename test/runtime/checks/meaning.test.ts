@@ -3,7 +3,7 @@ import { describe, expect, test } from '@jest/globals';
 import { genericJudge, initialCheckStatus } from '../../../runtime/checks/generic.ts';
 import type { Judge } from '../../../runtime/checks/judge.ts';
 import { readinessJudge } from '../../../runtime/checks/readiness.ts';
-import type { ProbeResult } from '../../../runtime/checks/result.ts';
+import { failure, type ProbeResult } from '../../../runtime/checks/result.ts';
 
 const result = (change: Partial<ProbeResult>): ProbeResult => ({
   outcome: 'Success',
@@ -65,6 +65,13 @@ describe('readiness', () => {
     ]);
     expect((told[3] as { lastResponse: string }).lastResponse).toHaveLength(1024);
   });
+});
+
+test('what comes from a container cannot steer a terminal', () => {
+  const judge = readinessJudge({ http: { port: 1 }, preserveLastResponse: true });
+  const [told] = judgeAll(judge, [http(503, 'a\u001b[2Jb\nc\u009bd')]) as [{ lastResponse: string }];
+  expect(told.lastResponse).toBe('503 text/plain\n\na [2Jb\nc d');
+  expect(failure('x\u001b]0;owned\u0007y\nz').message).toBe('x ]0;owned y z');
 });
 
 describe('generic checks', () => {
