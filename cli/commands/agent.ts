@@ -2,6 +2,7 @@ import type { Command } from 'commander';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
+import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
@@ -10,7 +11,7 @@ import { startAgentPart } from '../parts.ts';
 import { addAgentCleanupCommand } from './agent-cleanup.ts';
 import { addAgentDescribeCommand } from './agent-describe.ts';
 
-interface AgentOptions extends ConnectionOptions, CniOptions, ContainerizerOptions {
+interface AgentOptions extends ConnectionOptions, CniOptions, DiskWatchOptions, ContainerizerOptions {
   name?: string;
   endpointAddress?: { host: string; port: number };
   logLevel: string;
@@ -27,7 +28,7 @@ export function addAgentCommand(program: Command): void {
       'where logs, exec and stats are served to other machines: an address of this machine that they reach; port 0 takes any free one (default: 127.0.0.1:0)',
       parseHostPort,
     );
-  withContainerizers(withCni(command));
+  withContainerizers(withDiskWatch(withCni(command)));
   addAgentDescribeCommand(command);
   addAgentCleanupCommand(command);
   withLogging(command, 'info').action(async (options: AgentOptions) => {
@@ -43,6 +44,7 @@ export function addAgentCommand(program: Command): void {
       ...(options.name ? { name: options.name } : {}),
       options: {
         ...cniAgentOptions(options),
+        ...diskWatchAgentOptions(options),
         ...(options.endpointAddress && { endpoint: options.endpointAddress }),
         ...containerizerAgentOptions(options),
       },

@@ -4,6 +4,7 @@ import { type DirectoryEvent, followDirectory } from '../../controllers/gitops/d
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { DEFAULT_DATA_DIR } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
+import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
@@ -12,7 +13,7 @@ import { parsePort } from '../numbers.ts';
 import { clientOf, startAgentPart, startControllerPart, startServerPart } from '../parts.ts';
 import { createProgress, type Progress } from '../progress.ts';
 
-interface UpOptions extends CniOptions, ContainerizerOptions {
+interface UpOptions extends CniOptions, DiskWatchOptions, ContainerizerOptions {
   dataDir: string;
   port: number;
   address: string;
@@ -36,7 +37,7 @@ export function addUpCommand(program: Command): void {
     )
     .option('--name <name>', 'name of this agent (default: the host name)')
     .option('--metrics-address <host:port>', 'serve /healthz, /readyz and /metrics of the controllers there');
-  withContainerizers(withCni(command));
+  withContainerizers(withDiskWatch(withCni(command)));
   withLogging(command, 'warn').action(up);
 }
 
@@ -72,7 +73,11 @@ async function up(options: UpOptions): Promise<void> {
           client,
           dataDir,
           logger,
-          options: { ...cniAgentOptions(options), ...containerizerAgentOptions(options) },
+          options: {
+            ...cniAgentOptions(options),
+            ...diskWatchAgentOptions(options),
+            ...containerizerAgentOptions(options),
+          },
           ...(options.name ? { name: options.name } : {}),
         }),
       ({ name }) => name,

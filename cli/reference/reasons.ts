@@ -201,7 +201,10 @@ export const placementReasons: Record<string, string> = {
   VolumeNotBound: 'A volume with bindingMode Immediate has no agent yet.',
   VolumeOnOtherAgent: 'A volume of the task is on another agent.',
   VolumePlacementMismatch: 'The agent does not match the placement of a volume.',
-  VolumeDiskNotImplemented: 'A volume is on a disk of type Path or Mount, which is not implemented yet.',
+  VolumeNoSuchDisk: 'The agent has no disk of the type, name and profile that a volume asks for.',
+  VolumeDiskFull:
+    'The disks that a volume could be on have no room for its size (a Mount disk: it holds another volume).',
+  VolumeDataOnOtherAgent: 'The data of the volume was retained on another agent.',
   QuotaExceeded: 'The role has used up its quota limit.',
   NoAgents: 'No agent has registered.',
   NotImplemented: 'The task declares a field that the scheduler does not honour yet.',
@@ -326,13 +329,19 @@ export const conditions: Record<string, ConditionDescription[]> = {
         AgentNotChosen: 'The scheduler has not chosen an agent yet.',
         Unschedulable: 'No agent takes it; the message says why.',
         DirectoryNotMade: 'Its agent has not made the directory yet.',
+        PersistenceIdTaken:
+          'The data of that role and persistenceId belongs to another namespace, or to another Volume.',
+        DiskNotUsable:
+          'Its disk is not mounted, or not declared any more; the message says which. It is looked at again.',
+        EnforcementImpossible: 'The size cannot be kept as spec.enforcement asks, or not be made smaller.',
+        InvalidName: 'Role or persistenceId cannot be the name of a directory.',
+        OwnerUnknown: 'spec.owner names a user or group that the agent does not have.',
         AgentUnreachable: 'Its agent is out of reach; the data is there.',
         AgentGone: 'Its agent is marked gone: the data is lost, not deleted.',
         AgentMissing: 'There is no document of its agent any more.',
         DeletionWaitsForTasks: 'It is being deleted, and tasks still use it.',
         DeletingData: 'Its agent removes the data.',
         Deleted: 'The data is removed.',
-        NotImplemented: 'It declares something that is not implemented yet.',
       },
     },
     {

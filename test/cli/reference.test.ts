@@ -16,7 +16,7 @@ const OTHER_WORDS = new Set([
   'ConfigMap', 'OrCreate',
   'RemoveFinalizer', 'PlanAgain', 'RecordEvent', 'ReportUnplaced', 'ReportVolumeUnplaced', 'ConfirmRemoval',
   'CountTask', 'EndJob', 'SuspendJob', 'ResumeJob', 'ReplaceTask', 'RollOut', 'CreateTasks',
-  'MultiRole', 'HierarchicalRole', 'TaskResourceLimits', 'AgentReachable', 'TokenReview', 'SubjectAccessReview', 'NonZeroExitCode',
+  'MultiRole', 'HierarchicalRole', 'TaskResourceLimits', 'AgentReachable', 'TokenReview', 'SubjectAccessReview', 'NonZeroExitCode', 'ConfigMap',
 ]);
 
 /** Values that documents can have are not reasons either. */

@@ -32,7 +32,7 @@ export async function hostPathSource(
   const root = await realpath(allowed).catch(() => {
     throw missing;
   });
-  if (type.endsWith('OrCreate')) {
+  if (type === 'DirectoryOrCreate' || type === 'FileOrCreate') {
     await ensureBelow(root, below, { file: type === 'FileOrCreate' }).catch((error: unknown) => {
       throw error instanceof LeadsOutside ? outside : error;
     });

@@ -4,6 +4,7 @@ import { join, normalize } from 'node:path';
 import type { ContainerMount } from '../../containerizers/containerizer.ts';
 import type { MountFlag, Operation } from '../../launcher/operations.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
+import { isPrivileged } from '../privileged.ts';
 import { onHost } from '../user-namespace.ts';
 import { imageMount } from './image-root.ts';
 import { sandboxInContainer } from './sandbox.ts';
@@ -13,7 +14,10 @@ export function volumesIsolator({ dataDirectory }: IsolatorHost): Isolator {
   return {
     name: 'filesystem/volumes',
     contribute: (spec) => ({
-      setup: mountTargets(spec).flatMap((mount) => [...makeMountPoint(mount, spec, dataDirectory), bindOf(mount)]),
+      setup: mountTargets(spec).flatMap((mount) => [
+        ...makeMountPoint(mount, spec, dataDirectory),
+        bindOf(mount, isPrivileged(spec)),
+      ]),
     }),
   };
 }
@@ -130,9 +134,12 @@ function place(path: string, isDirectory: boolean, uid: number, gid: number): Op
   return isDirectory ? { op: 'mkdir', path, mode: 0o755, uid, gid } : emptyFile(path);
 }
 
-function bindOf({ source, root, target, readOnly, propagation, layers }: ResolvedMount): Operation {
+function bindOf(
+  { source, root, target, readOnly, propagation, layers }: ResolvedMount,
+  privileged: boolean,
+): Operation {
   if (layers) return imageMount(layers, target);
-  const flags = mountFlags(readOnly);
+  const flags = mountFlags(readOnly, privileged);
   if (propagation === 'HostToContainer') flags.push('slave');
   if (propagation === 'Bidirectional') flags.push('shared');
   if (root === undefined) return { op: 'mount', source, target, flags };
@@ -141,8 +148,10 @@ function bindOf({ source, root, target, readOnly, propagation, layers }: Resolve
   return { op: 'mount', source: source.slice(root.length) || '/', sourceBelow: root, target, flags };
 }
 
-function mountFlags(readOnly: boolean): MountFlag[] {
-  return ['rbind', 'nosuid', 'nodev', 'idmap', ...(readOnly ? (['ro'] as const) : [])];
+/** A privileged container has the host's devices, also where a volume shows one. */
+function mountFlags(readOnly: boolean, privileged: boolean): MountFlag[] {
+  const restrictions: MountFlag[] = privileged ? [] : ['nosuid', 'nodev'];
+  return ['rbind', ...restrictions, 'idmap', ...(readOnly ? (['ro'] as const) : [])];
 }
 
 function isBelow(path: string, directory: string): boolean {

@@ -6,15 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Task } from '../../../controllers/machinery/client/resources.ts';
 import { cleanupAgent, type RunningAgent } from '../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../runtime/volumes/mounts.ts';
-import { type QuotaPlace, quotaPlace } from '../../setup/project-quota.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 const PROGRAM = new URL('support/agent-process.ts', import.meta.url).pathname;
 const canLoop = spawnSync('which', ['mkfs.ext4']).status === 0 && existsSync('/dev/loop-control');
 if (!canLoop) console.warn('limits by a file: skipped, they need mkfs.ext4 and loop devices');
-const place = await quotaPlace();
-if (typeof place === 'string') console.warn(`limits by quota: skipped, ${place}`);
 
 suite('a limit on the disk of a sandbox', () => {
   let platform: Platform;
@@ -26,10 +23,7 @@ suite('a limit on the disk of a sandbox', () => {
     await agent.ready;
   }, 90_000);
   afterEach(() => Promise.all(processes.splice(0).map(kill)));
-  afterAll(async () => {
-    await platform.close();
-    if (typeof place !== 'string') place.remove();
-  }, 60_000);
+  afterAll(() => platform.close(), 60_000);
 
   async function kill(child: ChildProcess): Promise<void> {
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -127,7 +121,6 @@ suite('a limit on the disk of a sandbox', () => {
   );
 
   test('a quota that the file system cannot keep is refused, with a way out', async () => {
-    if (typeof place !== 'string' && platform.dataDir.startsWith('/mnt/data')) return;
     await platform.createTask('no-quota', { command: ['true'], ...limited('8Mi', 'Quota') });
     expect((await platform.untilEnded('no-quota')).status).toMatchObject({
       reason: 'ContainerLaunchFailed',
@@ -176,35 +169,4 @@ suite('a limit on the disk of a sandbox', () => {
     expect(loops()).toBe(false);
     expect(output(status?.sandboxPath)).toBe('up\n');
   });
-});
-
-(typeof place === 'string' || noContainers() ? describe.skip : describe)('a quota on the disk of a sandbox', () => {
-  test('refuses writes above it, is Auto, and goes with the sandbox', async () => {
-    const { directory } = place as QuotaPlace;
-    const platform = await startPlatform({ base: directory });
-    try {
-      const agent = await platform.startAgent({ diskWatchIntervalSeconds: 0.5 });
-      await agent.ready;
-      await platform.createTask('quota', {
-        shell:
-          'head -c 5000000 /dev/zero > x; mkdir d; echo y > d/y; echo done; while [ ! -e go ]; do sleep 0.05; done',
-        resources: { limits: { disk: '2Mi' } },
-      });
-      const { status } = await platform.untilState('quota', 'Running', 60_000);
-      const deadline = Date.now() + 60_000;
-      while ((await platform.task('quota'))?.status?.disk?.used === undefined && Date.now() < deadline) await sleep(50);
-      expect((await platform.task('quota'))?.status?.disk).toEqual({ used: '2Mi', limit: '2Mi' });
-      execFileSync('touch', [join(status!.sandboxPath!, 'go')]);
-      expect((await platform.untilEnded('quota')).status).toMatchObject({ state: 'Finished' });
-      expect(readFileSync(join(status!.sandboxPath!, 'stderr'), 'utf8')).toContain('Disk quota exceeded');
-      const ids = join(platform.dataDir, 'agent/meta/project-ids');
-      expect(readdirSync(ids)).toHaveLength(1);
-      await platform.client.delete(Task, { namespace: NAMESPACE, name: 'quota' });
-      await platform.untilDeleted('quota');
-      for (let tries = 0; readdirSync(ids).length > 0 && tries < 500; tries++) await sleep(20);
-      expect(readdirSync(ids)).toEqual([]);
-    } finally {
-      await platform.close();
-    }
-  }, 240_000);
 });

@@ -220,18 +220,22 @@ describeIf(`work of the agent in directories of tasks (${unavailable ?? 'root'})
     expect(existsSync(path)).toBe(false);
   });
 
-  test.each([300, 2_000, 10_000])('removes sandboxes and volumes that are %d directories deep', async (depth) => {
-    const script = `chdir $ARGV[0]; for (1..${depth}) { mkdir "dddddddd"; symlink $ARGV[1], "link"; chdir "dddddddd" }`;
-    const key = { namespace: 'shop', task: 'web', groupId: 'c-1' };
-    const identity = { root: directory, role: 'a', id: 'v' };
-    const sandbox = await createSandbox(directory, key, nobody);
-    const volume = await ensureVolumeDirectory({ ...identity, owner: { uid: nobody.uid, gid: nobody.gid } });
-    for (const path of [sandbox, volume]) execFileSync('perl', ['-e', script, path, outside]);
-    await removeSandbox(directory, key);
-    await removeVolumeDirectory(identity);
-    expect(existsSync(join(directory, 'shop'))).toBe(false);
-    expect(readdirSync(join(directory, 'roles/a'))).toEqual([]);
-  });
+  test.each([300, 2_000, 10_000])(
+    'removes sandboxes and volumes that are %d directories deep',
+    async (depth) => {
+      const script = `chdir $ARGV[0]; for (1..${depth}) { mkdir "dddddddd"; symlink $ARGV[1], "link"; chdir "dddddddd" }`;
+      const key = { namespace: 'shop', task: 'web', groupId: 'c-1' };
+      const identity = { root: directory, role: 'a', id: 'v' };
+      const sandbox = await createSandbox(directory, key, nobody);
+      const volume = await ensureVolumeDirectory({ ...identity, owner: { uid: nobody.uid, gid: nobody.gid } });
+      for (const path of [sandbox, volume]) execFileSync('perl', ['-e', script, path, outside]);
+      await removeSandbox(directory, key);
+      await removeVolumeDirectory(identity);
+      expect(existsSync(join(directory, 'shop'))).toBe(false);
+      expect(readdirSync(join(directory, 'roles/a'))).toEqual([]);
+    },
+    120_000,
+  );
 
   test('takes no link for a volume or its role', async () => {
     mkdirSync(join(directory, 'roles'));

@@ -47,8 +47,8 @@ const foreign = process.env.TEPUI_TEST_KUBECONFIG || undefined;
 export const NAMESPACE = foreign ? `agent-test-${Math.random().toString(36).slice(2, 8)}` : 'default';
 
 /** With `TEPUI_TEST_KUBECONFIG` the API server of that file is used in place of an embedded one; it has Tepui's kinds installed. */
-export async function startPlatform(options: { base?: string } = {}): Promise<Platform> {
-  const base = mkdtempSync(join(options.base ?? tmpdir(), 'tepui-agent-test-'));
+export async function startPlatform(): Promise<Platform> {
+  const base = mkdtempSync(join(tmpdir(), 'tepui-agent-test-'));
   const dataDir = join(base, 'agent-data');
   const runtimeRoot = join(base, 'run');
   const lines: string[] = [];
