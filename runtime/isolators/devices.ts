@@ -25,6 +25,7 @@ export function deviceAccessIsolator({ cgroups: { extra }, launcherBinary }: Iso
   let unavailable = 'its kernel has neither the devices controller nor a cgroup v2 mount';
   return {
     name: 'cgroups/devices',
+    unavailable: () => (version === undefined ? unavailable : undefined),
     asks: ({ devices }) => ((devices?.length ?? 0) > 0 ? 'devices' : undefined),
     problems: () =>
       version === undefined ? [`devices: this agent cannot limit what devices are opened: ${unavailable}`] : [],

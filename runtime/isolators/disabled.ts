@@ -43,6 +43,11 @@ export function switchable(isolator: Isolator, { policy }: Pick<IsolatorHost, 'p
   };
 }
 
+/** For Agent.status: what works here. */
+export function namesInUse(isolators: readonly Isolator[]): string[] {
+  return [...new Set(isolators.filter((isolator) => isolator.unavailable?.() === undefined).map(({ name }) => name))];
+}
+
 /** What a container asks for and this host, or its operator, does not give: `field: reason`, fields relative to the container. */
 export function isolatorProblems(
   isolators: readonly Isolator[],

@@ -50,6 +50,8 @@ export interface Isolator {
   problems?(container: TaskContainer): string[];
   /** Once per agent process, before everything else: makes what all containers share. Idempotent. */
   open?(): Promise<void>;
+  /** After `open`: why this host cannot have it at all; undefined when it can. The agent goes on without, and says so. */
+  unavailable?(): string | undefined;
   /** Once, with the containers that run already; before any other of its functions is called for them. */
   recover?(specs: ContainerSpec[]): void;
   /** Reads what `contribute` needs and is not in memory yet (a profile). Changes nothing. Called before each `contribute`; mostly has nothing to do. */

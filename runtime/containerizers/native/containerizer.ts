@@ -6,6 +6,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
+import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
 import { connectLauncher } from '../../launcher/client.ts';
@@ -104,7 +105,12 @@ export async function createNativeContainerizer({
   };
   const { delegate } = options;
   if (delegate) context.delegate = delegate.create(context, host);
-  for (const isolator of isolators) await isolator.open?.();
+  for (const isolator of isolators) {
+    await isolator.open?.();
+    const reason = isolator.unavailable?.();
+    if (reason !== undefined)
+      logger.warn({ op: isolator.name, err: new Error(reason) }, 'an isolator is not available');
+  }
   await warmUp(isolators);
   context.launcher.on('exit', (record) => containerExited(context, record));
 
@@ -126,9 +132,7 @@ export async function createNativeContainerizer({
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
-    describe: async () => [
-      { name: 'native', isolators: isolators.map(({ name }) => name), unsupported: refusedFields() },
-    ],
+    describe: async () => [{ name: 'native', isolators: namesInUse(isolators), unsupported: refusedFields() }],
     copy: (request) => copyWithContainer(context, request),
     close: () => closeContext(context),
   };
