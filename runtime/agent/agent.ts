@@ -31,6 +31,7 @@ import { tasksSource } from './tasks/endpoint-source.ts';
 import { createTaskManager, type TaskManager } from './tasks/manager.ts';
 import { TASK_RECORD, type TaskRecord } from './tasks/record.ts';
 import { recoverTasks } from './tasks/recovery.ts';
+import { roomLeft } from './tasks/room.ts';
 import { createSlots } from './tasks/slots.ts';
 import { openIdentities } from './volumes/identities.ts';
 import { createVolumeKeeper } from './volumes/keeper.ts';
@@ -161,6 +162,11 @@ export async function startAgent({
       fetcher,
       diskLimits: disk.sandboxes,
       devices,
+      room: () =>
+        roomLeft(
+          document?.status?.allocatable,
+          [...manager.runners()].map(({ record }) => record),
+        ),
       policy: () => policyOf(document),
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),

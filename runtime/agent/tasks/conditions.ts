@@ -15,6 +15,8 @@ interface Wanted {
 export interface ConditionFacts {
   /** Paths of fields that were changed after the launch and are not applied. */
   unapplied: string[];
+  /** Whether cpu or memory are not as the document wants them yet. */
+  isUpdatePending: boolean;
   canFreeze: boolean;
 }
 
@@ -32,15 +34,15 @@ export function conditionsOf(task: Task, record: TaskRecord, facts: ConditionFac
   return [...others, ...ours] as Condition[];
 }
 
-function wantedConditions(task: Task, record: TaskRecord, { unapplied, canFreeze }: ConditionFacts): Wanted[] {
+function wantedConditions(task: Task, record: TaskRecord, facts: ConditionFacts): Wanted[] {
   const { report } = record;
   const reason = report.reason ?? report.state;
   // Kubernetes before 1.21 takes an empty text in a merge patch for null, and refuses that.
   const message = report.message || `the task is ${report.state}`;
   const optional = [
     healthyCondition(record),
-    frozenCondition(task, record, canFreeze),
-    appliedCondition(record, unapplied),
+    frozenCondition(task, record, facts.canFreeze),
+    appliedCondition(task, record, facts),
   ];
   return [
     { type: 'Ready', reason, message, ...readiness(record) },
@@ -127,15 +129,20 @@ function frozenCondition(
 }
 
 /** Only once the document was changed after the launch. */
-function appliedCondition({ refusedUpdate, wasUpdated }: TaskRecord, unapplied: string[]): Wanted | undefined {
+function appliedCondition(
+  { status }: Task,
+  { refusedUpdate, wasUpdated }: TaskRecord,
+  { unapplied, isUpdatePending }: ConditionFacts,
+): Wanted | undefined {
   const type = 'SpecApplied';
   if (unapplied.length > 0) {
     const message = `changed after the launch and not applied, create a new Task for it: ${unapplied.join(', ')}`;
     return { type, status: 'False', reason: 'FieldsNotApplied', message };
   }
-  if (refusedUpdate !== undefined)
+  if (refusedUpdate !== undefined && isUpdatePending)
     return { type, status: 'False', reason: 'ContainerUpdateFailed', message: refusedUpdate.message };
-  if (wasUpdated)
+  const wasTold = (status?.conditions ?? []).some((condition) => condition.type === type);
+  if (wasUpdated || wasTold)
     return { type, status: 'True', reason: 'ResourcesUpdated', message: 'the resources in spec are in force' };
   return undefined;
 }

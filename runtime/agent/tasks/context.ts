@@ -15,6 +15,7 @@ import type { AgentMetrics } from '../metrics.ts';
 import type { AgentIdentity } from './document.ts';
 import type { Readiness } from './plan.ts';
 import type { TaskRecord } from './record.ts';
+import type { Room } from './room.ts';
 import type { Slots } from './slots.ts';
 import type { TaskPolicy } from './validate.ts';
 
@@ -35,6 +36,8 @@ export interface TaskContext {
   /** Of sandboxes. */
   diskLimits: DiskLimits;
   devices: Devices;
+  /** What tasks leave of what this agent offers. */
+  room(): Room | undefined;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
   /** Bounds launches and removals that run at once. */

@@ -101,6 +101,7 @@ function wantedStatus(
 ): Record<string, unknown> {
   const { report } = record;
   const healthy = taskHealth(record);
+  const { unapplied, resources } = changeOf(task, record);
   return {
     observedGeneration: task.metadata?.generation,
     state: report.state,
@@ -126,7 +127,7 @@ function wantedStatus(
     conditions: conditionsOf(
       task,
       record,
-      { unapplied: changeOf(task, record).unapplied, canFreeze: agent.canFreeze === true },
+      { unapplied, isUpdatePending: resources.length > 0, canFreeze: agent.canFreeze === true },
       now,
     ),
   };

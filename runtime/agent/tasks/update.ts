@@ -1,11 +1,16 @@
 /** Live update: cpu and memory of running containers as the document now says, without a restart. */
-import { containerResources } from './launch.ts';
+import type { Task } from '../../../crds/types.generated.ts';
+import type { TaskContext } from './context.ts';
+import { containerResources, groupResources } from './launch.ts';
 import { containerIdOf, type TaskRecord } from './record.ts';
 import type { TaskRunner } from './runner.ts';
 import { specChange, withResources } from './spec-change.ts';
 import { documentContainer } from './start-order.ts';
 
-/** What the containerizer refuses is said in condition SpecApplied and tried again later; the container goes on as it was. */
+/** Of sums of thousandths of cores. */
+const ROUNDING = 1e-6;
+
+/** What the containerizer, or the size of the agent, refuses is said in condition SpecApplied and tried again later; the container goes on as it was. */
 export async function updateResources(runner: TaskRunner, names: string[]): Promise<void> {
   const { context, document } = runner;
   if (document === undefined) return;
@@ -28,9 +33,26 @@ async function updateContainer({ context, document, record }: TaskRunner, name: 
   const container = record?.containers.find((candidate) => candidate.name === name);
   if (record === undefined || container?.phase !== 'Launched') return;
   const declared = documentContainer(document, container);
-  if (declared === undefined) return;
+  if (declared === undefined || record.task === undefined) return;
+  refuseWithoutRoom(context, record.task, withResources(record.task, document!, name));
   const resources = containerResources(declared, context.policy().defaultPidsLimit);
   await context.containerizer.update(containerIdOf(record, container), resources);
+}
+
+/** The scheduler is not asked again: more than this agent has is never granted. */
+function refuseWithoutRoom({ room }: TaskContext, before: Task, after: Task): void {
+  const left = room();
+  const [old, wanted] = [groupResources(before).requests, groupResources(after).requests];
+  const moreCpus = wanted.cpus - old.cpus;
+  const moreBytes = wanted.memBytes - old.memBytes;
+  if (left !== undefined && moreCpus > 0 && moreCpus > left.cpus + ROUNDING)
+    throw new Error(
+      `resources.requests.cpus: ${moreCpus.toFixed(3)} more are asked for, and this agent has ${Math.max(0, left.cpus).toFixed(3)}`,
+    );
+  if (left !== undefined && moreBytes > 0 && moreBytes > left.memBytes) {
+    const free = Math.max(0, left.memBytes);
+    throw new Error(`resources.requests.mem: ${moreBytes} bytes more are asked for, and this agent has ${free}`);
+  }
 }
 
 function applied(record: TaskRecord, document: NonNullable<TaskRunner['document']>, name: string): TaskRecord {

@@ -42,6 +42,8 @@ suite('a running task', () => {
       );
       expect(task.status).toMatchObject({ state: 'Running' });
       expect(main(task)!.containerId).toBe(`${task.status!.containerId}.2`);
+      // It is Running before it has said anything.
+      await expectLonger(() => output(task), '');
       expect(output(task)).toBe('this is run 3\n');
       expect(output(task, 'stdout.previous')).toBe('this is run 2\n');
       expect(task.status?.history?.map(({ state }) => state)).toEqual(['Starting', 'Running']);
@@ -136,6 +138,23 @@ suite('a running task', () => {
       });
       await platform.kill('grows');
       await platform.untilEnded('grows');
+    });
+
+    test('is not given more than its agent has, and says so', async () => {
+      await platform.createTask('greedy', { command: ['sleep', '1000'] });
+      const before = await platform.untilState('greedy', 'Running');
+      const resources = { requests: { cpus: '1000', mem: '128Mi' } };
+      await change('greedy', { containers: [{ ...before.spec.containers[0], resources }] });
+      const refused = await platform.until('greedy', (seen) => condition(seen, 'SpecApplied')?.status === 'False');
+      expect(condition(refused, 'SpecApplied')).toMatchObject({
+        reason: 'ContainerUpdateFailed',
+        message: expect.stringContaining('resources.requests.cpus'),
+      });
+      expect(refused.status?.state).toBe('Running');
+      await change('greedy', { containers: before.spec.containers });
+      await platform.until('greedy', (seen) => condition(seen, 'SpecApplied')?.status !== 'False');
+      await platform.kill('greedy');
+      await platform.untilEnded('greedy');
     });
 
     test('is frozen and resumed; a kill ends it while it is frozen', async () => {
