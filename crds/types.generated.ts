@@ -1533,6 +1533,16 @@ export interface Unavailability {
   durationSeconds?: number;
 }
 
+/** User ids that tasks have for themselves on this machine. */
+export interface UserNamespacePolicy {
+  /** Give each task ids of its own, for containers whose security.userNamespace is Auto or Private. False: Auto means the ids of the host and Private is refused. Default true, filled in by the API server. */
+  enabled?: boolean;
+  /** The first user and group id of the host that a task may be given. The default is where by convention nobody else has any. Default 1879048192, filled in by the API server. */
+  firstHostId?: number;
+  /** How many ids a task has. Containers whose user or group ids are higher have the ids of the host. Default 65536, filled in by the API server. */
+  idsPerTask?: number;
+}
+
 /** Policy for containers on this machine. */
 export interface AgentIsolation {
   /** Isolators not to use. */
@@ -1561,6 +1571,8 @@ export interface AgentIsolation {
   defaultUser?: string;
   /** pidsLimit of containers that name none. Default 4096, filled in by the API server. */
   defaultPidsLimit?: number;
+  /** User ids that tasks have for themselves on this machine. */
+  userNamespaces?: UserNamespacePolicy;
   /** Kill containers with host networking that listen on ports they were not given. Default false, filled in by the API server. */
   enforcePorts?: boolean;
 }

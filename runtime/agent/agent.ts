@@ -19,6 +19,7 @@ import { type AgentFacts, policyOf } from './node/agent-status.ts';
 import { connect } from './node/connect.ts';
 import { openContainerizer } from './node/containerizer.ts';
 import { keepPrograms } from './node/containerizer-programs.ts';
+import { createIdRanges, defaultIdRanges } from './node/id-ranges.ts';
 import { loadIdentity, readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { joinCluster, type Membership } from './node/membership.ts';
@@ -155,6 +156,10 @@ export async function startAgent({
       containerizer,
       records: await openRecords(paths, options, logger),
       networks,
+      idRanges: createIdRanges(
+        () => ({ ...defaultIdRanges, ...document?.spec.isolation?.userNamespaces }),
+        paths.instance,
+      ),
       sandboxRoot: paths.sandboxes,
       volumes,
       memoryVolumes,

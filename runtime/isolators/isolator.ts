@@ -6,6 +6,7 @@ import type { AgentIsolation, TaskContainer } from '../../crds/types.generated.t
 import type { CgroupDriver } from '../cgroups/driver.ts';
 import type { ContainerResources, LaunchSpec, ResourceStatistics } from '../containerizers/containerizer.ts';
 import type { LaunchRequest, Operation } from '../launcher/operations.ts';
+import type { FileSystemFeatures } from '../launcher/probe.ts';
 
 /**
  * What one isolator contributes. Everything is data: an isolator never executes anything in the container. The four stages run in
@@ -59,6 +60,8 @@ export interface Isolator {
   contribute?(spec: ContainerSpec): LaunchContribution;
   /** Before the launch. Makes host state (a cgroup): it must be removable by `cleanup` alone, also after a crash between the two. */
   prepare?(spec: ContainerSpec): void;
+  /** After all `prepare`s, for what takes its time. Removable by `cleanup`, also when it was cut short. */
+  provision?(spec: ContainerSpec, signal?: AbortSignal): Promise<void> | undefined;
   /** Why this isolator ended the container, or would have it ended now. Called when the container exits, and by the shared timer while it runs. */
   limitation?(containerId: string): Limitation | undefined;
   /** Whether `limitation` has to be asked while the container runs, because nobody else ends it. */
@@ -84,6 +87,8 @@ export interface IsolatorHost {
   launcherBinary?: string;
   /** The operator's policy, read anew for each launch. */
   policy(): AgentIsolation;
+  /** What this host can do with files of the data directory. */
+  features: FileSystemFeatures;
   /** Host ports that the agent gives to tasks ("31000-32000"), as its document says now. */
   portRanges?(): string | undefined;
   /** Of a container that runs; also of one that an earlier agent process launched. */

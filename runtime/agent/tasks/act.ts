@@ -81,7 +81,12 @@ async function begin(runner: TaskRunner): Promise<void> {
   const { context, document } = runner;
   if (document === undefined) return;
   const gpus = context.devices.assign(document);
-  const record = { ...taskRecord(context, document, randomUUID()), ...(Object.keys(gpus).length > 0 && { gpus }) };
+  const userNamespace = context.idRanges?.give(runner.uid);
+  const record = {
+    ...taskRecord(context, document, randomUUID()),
+    ...(Object.keys(gpus).length > 0 && { gpus }),
+    ...(userNamespace && { userNamespace }),
+  };
   for (const { name } of record.containers) runner.views.set(name, { kind: 'None', neverStarted: true });
   await runner.save(record);
   runner.deliver('Report');
@@ -171,6 +176,7 @@ async function forget(runner: TaskRunner): Promise<void> {
   if (groupId !== '' && !runner.context.policy().keepsSandboxes)
     await dropSandbox(runner.context, { namespace, task: name, groupId });
   await runner.context.records.remove(runner.uid);
+  runner.context.idRanges?.release(runner.uid);
   runner.record = undefined;
   runner.forgotten();
 }

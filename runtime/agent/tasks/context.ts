@@ -12,6 +12,7 @@ import type { Networks } from '../../network/index.ts';
 import type { DiskLimits } from '../disk-limits/disk-limits.ts';
 import type { MemoryVolumes } from '../memory-volumes/memory-volumes.ts';
 import type { AgentMetrics } from '../metrics.ts';
+import type { IdRanges } from '../node/id-ranges.ts';
 import type { AgentIdentity } from './document.ts';
 import type { Readiness } from './plan.ts';
 import type { TaskRecord } from './record.ts';
@@ -26,6 +27,8 @@ export interface TaskContext {
   records: CheckpointDirectory<TaskRecord>;
   /** `setUp` before a task's first container is launched, `tearDown` after its last is destroyed. */
   networks: Networks;
+  /** User ids that tasks have for themselves. Absent: none. */
+  idRanges?: IdRanges;
   sandboxRoot: string;
   volumes: TaskVolumes;
   /** tmpfs, secret and configMap volumes. */

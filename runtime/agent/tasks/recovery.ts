@@ -18,6 +18,8 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
   await context.memoryVolumes.recover(records.flatMap(({ phase, groupId }) => (phase === 'Cleaned' ? [] : [groupId])));
   await context.networks.recover(records.filter(({ phase }) => phase !== 'Cleaned').map(({ groupId }) => groupId));
   await context.diskLimits.recover(expected);
+  for (const { uid, phase, userNamespace } of records)
+    if (userNamespace && phase !== 'Cleaned') context.idRanges?.adopt(uid, userNamespace);
   for (const record of records) {
     const containers = record.containers.map((container) => withStart(record, container, found));
     const networkInfos = context.networks.infosOf(record.groupId) ?? record.networkInfos;

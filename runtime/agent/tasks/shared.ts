@@ -82,4 +82,5 @@ export async function removeShared(runner: TaskRunner): Promise<void> {
   const { namespace, volumes: names } = runner.requireRecord();
   volumes.released(namespace, names);
   if (gpus) devices.freed();
+  runner.context.idRanges?.release(runner.uid);
 }

@@ -9,7 +9,9 @@ import { openCgroups } from '../../cgroups/index.ts';
 import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
+import { buildLauncher } from '../../launcher/build.ts';
 import { connectLauncher } from '../../launcher/client.ts';
+import { type FileSystemFeatures, probeFileSystem } from '../../launcher/probe.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
 import { attachToContainer } from './attach.ts';
 import { readBootId } from './boot-id.ts';
@@ -52,6 +54,8 @@ export interface NativeOptions {
     portsIntervalMs?: number;
     /** Of the machine; for tests of a restart. */
     bootId?: string;
+    /** What this host can do. Default: found out. */
+    features?: FileSystemFeatures;
     /** Default `<dataDir>/agent/containers`. */
     exitDirectory?: string;
     /** Somebody else who makes the containers; see delegate.ts. */
@@ -75,13 +79,18 @@ export async function createNativeContainerizer({
   const dataDirectory = realpathSync(dataDir);
   const rootMountPoint = `${runtimeDir}/root`;
   mkdirSync(rootMountPoint, { recursive: true, mode: 0o700 });
+  const binary = options.launcherBinary ?? (await buildLauncher());
+  const features = options.features ?? (await probeFileSystem(binary, `${dataDirectory}/agent/rootfs`));
+  for (const [feature, reason] of Object.entries(features))
+    logger.info({ op: feature, reason }, 'this host cannot do something for containers');
   const cgroups = openCgroups(cgroupRoot);
   const host: IsolatorHost = {
     cgroups,
     dataDirectory,
     rootMountPoint,
     seccompDirectory: options.seccompDir ?? `${dataDirectory}/agent/seccomp`,
-    ...(options.launcherBinary && { launcherBinary: options.launcherBinary }),
+    launcherBinary: binary,
+    features,
     policy: () => options.isolation?.() ?? {},
     portRanges: () => options.portRanges?.(),
     specOf: (containerId) => context.containers.get(containerId)?.spec,
@@ -92,7 +101,8 @@ export async function createNativeContainerizer({
   const context: NativeContext = {
     cgroups,
     isolators,
-    launcher: await connectLauncher({ runtimeDir, ...(options.launcherBinary && { binary: options.launcherBinary }) }),
+    features,
+    launcher: await connectLauncher({ runtimeDir, binary }),
     records: openRecords(options.exitDirectory ?? `${dataDirectory}/agent/containers`, `${runtimeDir}/launches`),
     containers: new Map(),
     limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { CgroupDriver } from '../../cgroups/driver.ts';
 import type { Isolator } from '../../isolators/isolator.ts';
 import type { Launcher } from '../../launcher/client.ts';
+import type { FileSystemFeatures } from '../../launcher/probe.ts';
 import type { Container } from './container.ts';
 import type { Delegate } from './delegate.ts';
 import type { LimitationWatch } from './limitation-watch.ts';
@@ -18,6 +19,8 @@ export interface NativeContext {
   limitationWatch: LimitationWatch;
   /** Who makes the containers, when it is not the launcher itself. */
   delegate?: Delegate;
+  /** What this host can do. */
+  features: FileSystemFeatures;
   /** Per boot. */
   runtimeDir: string;
   /** An empty directory below which a container's root is put together. */

@@ -93,7 +93,7 @@ export const taskFields: Record<string, Honoured | Refusal> = {
   'spec.containers[].security.appArmorProfile': 'native',
   'spec.containers[].security.readOnlyRootFilesystem': 'native',
   'spec.containers[].security.privileged': 'native',
-  'spec.containers[].security.userNamespace': unless(['Auto', 'Host'], 'is not implemented yet'),
+  'spec.containers[].security.userNamespace': 'native',
   'spec.containers[].namespaces': 'native',
   'spec.containers[].devices': 'agent',
   'spec.containers[].healthCheck': 'agent',

@@ -1,5 +1,7 @@
 /** From a LaunchSpec to a running command, or to nothing at all. */
 
+import type { ContainerSpec } from '../../isolators/isolator.ts';
+import { resolveUserNamespace } from '../../isolators/user-namespace.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
 import type { LaunchedContainer, LaunchSpec } from '../containerizer.ts';
 import { newContainer } from './container.ts';
@@ -7,6 +9,7 @@ import type { NativeContext } from './context.ts';
 import { removeContainer } from './destroy.ts';
 import { ownResources } from './group.ts';
 import { buildLaunchRequest, loadIsolators } from './launch-request.ts';
+import { withOwnIds } from './with-own-ids.ts';
 
 /**
  * Order matters: the launch record first, so that a crash at any later point leaves something to be found and cleaned up; then what isolators make
@@ -17,21 +20,31 @@ export async function launchContainer(
   launchSpec: LaunchSpec,
   signal?: AbortSignal,
 ): Promise<LaunchedContainer> {
-  const { env, ...spec } = launchSpec;
-  const { containerId } = spec;
+  const { env, ...asked } = launchSpec;
+  const { containerId } = asked;
   const { isolators, records, containers, launcher, limitationWatch, bootId, delegate } = context;
   if (containers.has(containerId))
     throw new ContainerLaunchFailed(containerId, `container ${containerId} exists already`);
-  const container = newContainer(containerId, spec);
-  try {
-    signal?.throwIfAborted();
-    records.writeLaunch({ bootId, spec, env });
-    containers.set(containerId, container);
+  const container = newContainer(containerId, asked);
+  const attempt = async (spec: ContainerSpec) => {
+    if (container.spec !== spec) records.rewriteLaunch({ bootId, spec, env });
+    container.spec = spec;
     const limited = { ...spec, resources: ownResources(spec) };
     for (const isolator of isolators) isolator.prepare?.(limited);
+    for (const isolator of isolators) await isolator.provision?.(spec, signal);
     await loadIsolators(isolators, spec);
     const request = buildLaunchRequest(spec, env, isolators, records.exitPath(containerId));
-    const started = await launcher.launch(delegate ? await delegate.adapt(request, spec) : request);
+    return launcher.launch(delegate ? await delegate.adapt(request, spec) : request);
+  };
+  try {
+    signal?.throwIfAborted();
+    const { userNamespace: _, ...rest } = asked;
+    const ids = resolveUserNamespace(asked, context.features.userNamespaces);
+    const spec = ids ? { ...rest, userNamespace: ids } : rest;
+    container.spec = spec;
+    records.writeLaunch({ bootId, spec, env });
+    containers.set(containerId, container);
+    const started = await withOwnIds(context, spec, attempt, () => cleanUp(context, containerId));
     container.launched = {
       containerId,
       pid: started.pid,
@@ -52,6 +65,11 @@ export async function launchContainer(
   }
   if (!container.ended) limitationWatch.add(containerId);
   return container.launched;
+}
+
+/** What the isolators made for an attempt. */
+async function cleanUp({ isolators }: NativeContext, containerId: string): Promise<void> {
+  for (const isolator of isolators.toReversed()) await isolator.cleanup?.(containerId);
 }
 
 function messageOf(error: unknown): string {

@@ -1,9 +1,11 @@
 /**
  * A root directory from an image: its layers as an overlay. A read-only root (the default) takes the mount points that the image lacks into a small
  * tmpfs before it is sealed; a writable one keeps changes on the disk, below `<data>/agent/rootfs/<containerId>`, until the container is removed.
+ * Where that disk's file system cannot take the changes of an overlay, it is a copy of the layers instead.
  */
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import type { Operation } from '../../launcher/operations.ts';
+import { flattenLayers } from '../../launcher/probe.ts';
 import { openDirectory } from '../../volumes/anchored.ts';
 import { removeTree } from '../../volumes/remove-tree.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
@@ -20,9 +22,12 @@ const places: [path: string, mode: number][] = [
   ['/tmp', 0o1777],
 ];
 
-export function imageRootIsolator({ rootMountPoint, dataDirectory }: IsolatorHost): Isolator {
+export function imageRootIsolator(host: IsolatorHost): Isolator {
+  const { rootMountPoint, dataDirectory, features } = host;
   const directory = `${dataDirectory}/agent/rootfs`;
   const changesOf = (containerId: string) => `${directory}/${containerId}`;
+  const isCopy = (spec: ContainerSpec) =>
+    spec.image !== undefined && !hasReadOnlyRoot(spec) && features.overlay !== undefined;
   return {
     name: 'filesystem/image-root',
     prepare(spec) {
@@ -30,22 +35,30 @@ export function imageRootIsolator({ rootMountPoint, dataDirectory }: IsolatorHos
       if (spec.image.layers.length === 0) throw new IsolationRefused(`image: ${spec.image.reference} has no layers`);
       if (!hasReadOnlyRoot(spec)) mkdirSync(changesOf(spec.containerId), { recursive: true, mode: 0o700 });
     },
+    provision(spec, signal) {
+      if (!isCopy(spec)) return undefined;
+      return flattenLayers(host.launcherBinary!, changesOf(spec.containerId), spec.image!.layers, signal);
+    },
     contribute(spec) {
       if (!spec.image) return {};
       const { layers } = spec.image;
       const flags: ('nodev' | 'nosuid' | 'idmap')[] = ['nodev', 'idmap'];
       if (hasNoNewPrivileges(spec)) flags.push('nosuid');
+      const changes = changesOf(spec.containerId);
       const { mode, uid, gid } = statSync(layers[0]!);
+      const root: Operation = isCopy(spec)
+        ? { op: 'mount', source: `${changes}/root`, target: rootMountPoint, flags: ['bind', ...flags] }
+        : {
+            op: 'overlay',
+            target: rootMountPoint,
+            layers,
+            changes: hasReadOnlyRoot(spec) ? 'memory' : { upper: changes },
+            flags,
+            root: { mode: mode & 0o7777, ...onHost(spec, { uid, gid }) },
+          };
       const setup: Operation[] = [
         { op: 'mount', source: 'none', target: '/', flags: ['rprivate'] },
-        {
-          op: 'overlay',
-          target: rootMountPoint,
-          layers,
-          changes: hasReadOnlyRoot(spec) ? 'memory' : { upper: changesOf(spec.containerId) },
-          flags,
-          root: { mode: mode & 0o7777, ...onHost(spec, { uid, gid }) },
-        },
+        root,
         { op: 'enterRoot', path: rootMountPoint },
         ...places.map(([path, placeMode]): Operation => ({ op: 'mkdir', path, mode: placeMode })),
         // As with other runtimes: a working directory that the image only names is made.
@@ -53,7 +66,10 @@ export function imageRootIsolator({ rootMountPoint, dataDirectory }: IsolatorHos
       ];
       return { setup };
     },
-    list: () => entriesOf(directory).map((name) => deepPart.exec(name)?.[1] ?? name),
+    list: () =>
+      entriesOf(directory)
+        .filter((name) => name !== '.probe')
+        .map((name) => deepPart.exec(name)?.[1] ?? name),
     async cleanup(containerId) {
       const names = entriesOf(directory).filter((name) => (deepPart.exec(name)?.[1] ?? name) === containerId);
       if (names.length === 0) return;

@@ -267,5 +267,6 @@ int run_exec(void);
 int run_hold(char **argv); /* hold.c */
 int run_unpack(int count, char **arguments); /* unpack.c: unpack, remove, sync */
 int run_quota(int argc, char **argv); /* quota.c */
+int run_probe(int count, char **arguments);
 int run_dial(int count, char **arguments);
 #endif

@@ -306,13 +306,14 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "version") == 0) return printf("tepui-launcher %s protocol %d\n", BUILD_ID, PROTOCOL_VERSION) < 0;
 	if (strcmp(role, "decode-check") == 0) return decode_check();
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
+	if (strcmp(role, "probe") == 0 || strcmp(role, "flatten") == 0) return run_probe(argc - 1, argv + 1);
 	if (strcmp(role, "quota") == 0) return run_quota(argc - 1, argv + 1);
 	if (strcmp(role, "devices") == 0 && argc == 3) return run_devices(argv[2]);
 	if (strcmp(role, "unpack") == 0 || strcmp(role, "remove") == 0 || strcmp(role, "sync") == 0) return run_unpack(argc, argv);
 	bool serving = strcmp(role, "serve") == 0 && argc == 3, dialling = strcmp(role, "dial") == 0;
 	bool initial = strcmp(role, "init") == 0 && argc > 2;
 	if (!serving && !dialling && !initial && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | quota | devices DIRECTORY | unpack DIRECTORY | init COMMAND | decode-check | version\n");
+		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | quota | devices DIRECTORY | probe DIRECTORY | flatten DIRECTORY LAYER... | unpack DIRECTORY | init COMMAND | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */

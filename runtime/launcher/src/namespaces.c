@@ -6,7 +6,6 @@
  * namespace has. Network, pid and other namespaces stay the host's: the container's root has no capability in them.
  */
 #include "launcher.h"
-#include <linux/sched.h>
 #include <linux/securebits.h>
 #include <sched.h>
 #include <sys/prctl.h>
@@ -24,6 +23,16 @@ static int wait_for_end(void *argument) {
 	return 0;
 }
 
+/* In this process's own memory, which is quicker than a fork: it only closes and reads. Nothing waits for it but `make_user_namespace`. */
+static pid_t start_waiting(int ends[2]) {
+#if defined(NO_SHARED_MEMORY)
+	return spawn(&(struct spawn){.flags = CLONE_NEWUSER, .cgroup_fd = -1, .main = wait_for_end, .argument = ends});
+#else
+	static char stack[16 << 10] __attribute__((aligned(16)));
+	return clone(wait_for_end, stack + sizeof stack, CLONE_NEWUSER | CLONE_VM, ends);
+#endif
+}
+
 static int write_map(pid_t pid, const char *name, uint32_t host, uint32_t size) {
 	char path[40], line[40];
 	snprintf(path, sizeof path, "/proc/%d/%s", pid, name);
@@ -36,7 +45,7 @@ int make_user_namespace(const struct request *request, struct failure *failure) 
 	char path[40];
 	int ends[2], result = -1;
 	if (pipe2(ends, O_CLOEXEC) < 0) return fail(failure, "pipe", "cannot make a pipe");
-	pid_t pid = spawn(&(struct spawn){.flags = CLONE_NEWUSER, .cgroup_fd = -1, .main = wait_for_end, .argument = ends});
+	pid_t pid = start_waiting(ends);
 	close(ends[0]);
 	if (pid < 0) {
 		fail(failure, "userNamespace", "cannot make a user namespace");

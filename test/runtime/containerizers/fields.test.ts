@@ -68,11 +68,6 @@ describe('unsupportedFields', () => {
       task({ initContainers: [{ name: 'a' }] }),
       'spec.initContainers[0]: needs command or shell',
     ],
-    [
-      'a user namespace',
-      container({ security: { userNamespace: 'Private' } }),
-      'spec.containers[0].security.userNamespace: "Private" is not implemented yet',
-    ],
     ['a writable root', container({ security: { readOnlyRootFilesystem: false } }), 'needs an image'],
     [
       'a CSI volume',
