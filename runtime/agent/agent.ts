@@ -71,7 +71,7 @@ export async function startAgent({
     for (const undo of opened.splice(0).reverse()) await undo();
   };
   try {
-    const lock = await lockInstance(paths.instance, paths.dataDir);
+    const lock = lockInstance(paths);
     opened.push(lock.release);
     const agent = await identify(paths, name, options);
     const { client, close: disconnect } = await connect(connection);

@@ -55,7 +55,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
   // Nothing was ever started here: leave no trace of the question.
   if (!existsSync(join(dataDir, 'agent'))) return { ended: 0 };
   const paths = await preparePaths(dataDir, options.runtimeRoot);
-  const lock = await lockInstance(paths.instance, paths.dataDir);
+  const lock = lockInstance(paths);
   try {
     const containerizer =
       options.containerizer ??

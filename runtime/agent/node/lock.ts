@@ -1,5 +1,8 @@
 /** One agent per data directory: two would run every task twice. */
-import { createServer, type Server } from 'node:net';
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { AgentPaths } from './paths.ts';
 
 /** Another process is the agent of this data directory. */
 export class AgentAlreadyRunning extends Error {
@@ -13,22 +16,23 @@ export interface InstanceLock {
   release(): Promise<void>;
 }
 
-/**
- * Takes the lock or rejects with AgentAlreadyRunning. It is a listening socket in the abstract namespace, which the kernel frees with the
- * process, however that ends: unlike a lock file it can be neither stale nor stolen.
- */
-export async function lockInstance(instance: string, dataDir: string): Promise<InstanceLock> {
-  const server = createServer((connection) => connection.destroy());
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new AgentAlreadyRunning(dataDir) : error),
-    );
-    server.listen({ path: `\0tepui-agent-${instance}` }, resolve);
-  });
-  server.unref();
-  return { release: () => closeServer(server) };
-}
+/** SQLITE_BUSY of sqlite3.h. */
+const busy = 5;
 
-function closeServer(server: Server): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()));
+/**
+ * Takes the lock or throws AgentAlreadyRunning. It is a lock of the kernel on a file below the data directory, which goes with the process, however
+ * that ends, and which nobody can take who cannot reach the directory: tasks never can. Node has no call for file locks, SQLite has: the
+ * database stays empty.
+ */
+export function lockInstance({ meta, dataDir }: Pick<AgentPaths, 'meta' | 'dataDir'>): InstanceLock {
+  const path = join(meta, 'lock');
+  const database = new DatabaseSync(path, { timeout: 0 });
+  try {
+    chmodSync(path, 0o600);
+    database.exec('PRAGMA journal_mode = MEMORY; PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database.close();
+    throw (error as { errcode?: number }).errcode === busy ? new AgentAlreadyRunning(dataDir) : error;
+  }
+  return { release: async () => database.close() };
 }
