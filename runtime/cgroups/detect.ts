@@ -23,7 +23,7 @@ export class CgroupsUnavailable extends Error {
  * Throws CgroupsUnavailable when one of `requiredControllers` is in neither.
  */
 export function detectCgroups(mountinfo = readFileSync('/proc/self/mountinfo', 'utf8')): CgroupHost {
-  const mounts = parseMounts(mountinfo).filter((mount) => existsSync(mount.mountPoint));
+  const mounts = readCgroupMounts(mountinfo).filter((mount) => existsSync(mount.mountPoint));
   const v2 = mounts.findLast((mount) => mount.type === 'cgroup2');
   const unifiedControllers = v2 ? readControllers(v2.mountPoint) : [];
   const controllers = new Map<string, string>();
@@ -58,14 +58,14 @@ const knownV1Controllers = new Set([
   'perf_event',
 ]);
 
-interface CgroupMount {
+export interface CgroupMount {
   mountPoint: string;
   type: string;
   superOptions: string[];
 }
 
 /** mountinfo(5): `id parent dev root mountPoint options [optional...] - type source superOptions`. */
-function parseMounts(mountinfo: string): CgroupMount[] {
+export function readCgroupMounts(mountinfo: string): CgroupMount[] {
   const mounts: CgroupMount[] = [];
   for (const line of mountinfo.split('\n')) {
     const [before, after] = line.split(' - ');

@@ -3,6 +3,9 @@ import { readdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { errorCode, removeGroup } from './files.ts';
 
+/** Of the resident launcher. Names that begin with `_` are no container's. */
+export const launcherGroup = '_launcher';
+
 /** Names of the groups directly below a directory. */
 export function listGroups(directory: string): string[] {
   try {
@@ -21,8 +24,13 @@ export async function removeTree(directory: string): Promise<void> {
   await removeGroup(directory);
 }
 
-/** Removes `<hierarchy>/<root>` and its parents as far as they are empty. */
+/** Removes `<hierarchy>/<root>` and its parents as far as they are empty. A launcher that was killed has left its group, one that runs is in it. */
 export function removeEmptyPath(hierarchy: string, root: string): void {
+  try {
+    rmdirSync(`${hierarchy}/${root}/${launcherGroup}`);
+  } catch {
+    // Not there, or not empty: then neither is what is above it.
+  }
   for (let path = root; path !== '.' && path !== ''; path = dirname(path)) {
     try {
       rmdirSync(`${hierarchy}/${path}`);

@@ -19,7 +19,8 @@ export interface GroupPaths {
 
 /** `tops` are the directories of our root in each hierarchy: what earlier processes made is read from there. */
 export function openGroupPaths(tops: string[]): GroupPaths {
-  const names = () => [...new Set(tops.flatMap((top) => listGroups(top)))];
+  // Names that begin with `_` are ours.
+  const names = () => [...new Set(tops.flatMap((top) => listGroups(top)))].filter((name) => !name.startsWith('_'));
   const members = (name: string) => [
     ...new Set(tops.flatMap((top) => listGroups(`${top}/${name}`)).filter((child) => child.startsWith(`${name}.`))),
   ];

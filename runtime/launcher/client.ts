@@ -23,6 +23,8 @@ export interface LauncherOptions {
   runtimeDir: string;
   /** Default: built from the sources when needed. */
   binary?: string;
+  /** Makes the cgroups that a new launcher moves to (`openConnection`). Default: it stays in the caller's. */
+  groups?: () => string[];
 }
 
 export interface ListedContainer {
@@ -47,8 +49,8 @@ interface LauncherEvents {
 }
 
 /** Connects to the resident launcher of `runtimeDir`, starting it when none listens. */
-export async function connectLauncher({ runtimeDir, binary }: LauncherOptions): Promise<Launcher> {
-  const launcher = new Launcher(runtimeDir, binary ?? (await buildLauncher()));
+export async function connectLauncher({ runtimeDir, binary, groups }: LauncherOptions): Promise<Launcher> {
+  const launcher = new Launcher(runtimeDir, binary ?? (await buildLauncher()), groups);
   await launcher.connected();
   return launcher;
 }
@@ -62,6 +64,7 @@ type Answer = {
 export class Launcher extends EventEmitter<LauncherEvents> {
   readonly runtimeDir: string;
   readonly binary: string;
+  readonly #groups: (() => string[]) | undefined;
   #ready: Promise<Socket>;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
@@ -71,10 +74,11 @@ export class Launcher extends EventEmitter<LauncherEvents> {
   readonly #tracked = new Map<string, string>();
 
   /** Use `connectLauncher`. */
-  constructor(runtimeDir: string, binary: string) {
+  constructor(runtimeDir: string, binary: string, groups?: () => string[]) {
     super();
     this.runtimeDir = runtimeDir;
     this.binary = binary;
+    this.#groups = groups;
     this.#ready = this.#open();
   }
 
@@ -179,7 +183,7 @@ export class Launcher extends EventEmitter<LauncherEvents> {
   }
 
   async #open(): Promise<Socket> {
-    const socket = await openConnection(this.runtimeDir, this.binary);
+    const socket = await openConnection(this.runtimeDir, this.binary, this.#groups);
     socket.on(
       'data',
       splitFrames((frame) => this.#receive(frame)),

@@ -1,4 +1,4 @@
-/** A connection to the resident launcher; starts one when none listens. */
+/** A connection to the resident launcher; starts one when none listens, and another one in place of one that speaks another protocol. */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
@@ -12,7 +12,15 @@ import { splitFrames } from './frames.ts';
 const run = promisify(execFile);
 const ATTEMPTS = 20;
 
-export async function openConnection(runtimeDir: string, binary: string): Promise<Socket> {
+/** The running launcher is of a build with another protocol. */
+class OtherProtocol extends Error {}
+
+/** `groups`: pairs of a cgroup hierarchy's mount and a path below it, for the launcher to move to; made when a launcher is started. */
+export async function openConnection(
+  runtimeDir: string,
+  binary: string,
+  groups: () => string[] = () => [],
+): Promise<Socket> {
   const path = join(runtimeDir, 'launcher.sock');
   if (Buffer.byteLength(path) > 107)
     throw new LauncherUnavailable(`The runtime directory's path is too long for a socket: ${runtimeDir}`);
@@ -24,10 +32,15 @@ export async function openConnection(runtimeDir: string, binary: string): Promis
     } catch (error) {
       if (error instanceof LauncherUnavailable) throw error;
       failure = error;
+      if (error instanceof OtherProtocol) {
+        // Containers and supervisors go on; the new launcher takes them over by their state files, which all builds read.
+        await serve(binary, 'replace', runtimeDir, groups());
+        continue;
+      }
     }
     // It may be ending just now (idle), and hold its lock for a moment longer: hence more than one attempt.
     if (attempt > 0) await sleep(Math.min(10 * attempt, 100));
-    await serve(binary, runtimeDir);
+    await serve(binary, 'serve', runtimeDir, groups());
   }
   throw new LauncherUnavailable(`The launcher does not answer at ${path}: ${(failure as Error).message}`, {
     cause: failure,
@@ -35,9 +48,9 @@ export async function openConnection(runtimeDir: string, binary: string): Promis
 }
 
 /** Returns once the launcher listens: it goes into the background by itself, in a session of its own. */
-async function serve(binary: string, runtimeDir: string): Promise<void> {
+async function serve(binary: string, role: 'serve' | 'replace', runtimeDir: string, groups: string[]): Promise<void> {
   try {
-    await run(binary, ['serve', runtimeDir], { env: {}, cwd: '/' });
+    await run(binary, [role, runtimeDir, ...groups], { env: {}, cwd: '/' });
   } catch (error) {
     const { stderr, message } = error as { stderr?: string; message: string };
     throw new LauncherUnavailable(`The launcher did not start: ${stderr?.trim() || message}`, { cause: error });
@@ -54,7 +67,7 @@ function connectTo(path: string): Promise<Socket> {
   });
 }
 
-/** A launcher of another version may still serve its containers here. */
+/** A launcher of an earlier (or a later) version may still serve its containers here. */
 function greet(socket: Socket): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const broken = (): void => reject(new Error('the launcher closed the connection'));
@@ -65,11 +78,7 @@ function greet(socket: Socket): Promise<Socket> {
       const protocol = frame.u32();
       if (protocol === PROTOCOL_VERSION) return resolve(socket);
       socket.destroy();
-      reject(
-        new LauncherUnavailable(
-          `The running launcher speaks protocol ${protocol}, not ${PROTOCOL_VERSION}: end its containers first`,
-        ),
-      );
+      reject(new OtherProtocol(`the running launcher speaks protocol ${protocol}, not ${PROTOCOL_VERSION}`));
     });
     socket.on('data', read).once('close', broken).once('error', reject);
     socket.write(new FrameWriter(FrameType.ping, 0).finish());

@@ -3,6 +3,7 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AgentSpec } from '../../../crds/types.generated.ts';
+import { makeLauncherGroups } from '../../cgroups/launcher-groups.ts';
 import { createComposingContainerizer } from '../../containerizers/composing/containerizer.ts';
 import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
@@ -107,7 +108,9 @@ async function dockerMember(
 export async function endLaunchers(paths: AgentPaths): Promise<void> {
   for (const runtimeDir of [paths.runtimeDir, ociDirectory(paths)]) {
     if (!existsSync(runtimeDir)) continue;
-    const launcher = await connectLauncher({ runtimeDir });
+    const root = join('tepui', paths.instance);
+    const groups = () => makeLauncherGroups(runtimeDir === paths.runtimeDir ? root : `${root}.oci`);
+    const launcher = await connectLauncher({ runtimeDir, groups });
     await launcher.shutdownIfIdle();
     launcher.close();
   }

@@ -6,6 +6,7 @@ import { mkdirSync, realpathSync } from 'node:fs';
 import type { Logger } from 'pino';
 import type { AgentIsolation, Task } from '../../../crds/types.generated.ts';
 import { openCgroups } from '../../cgroups/index.ts';
+import { makeLauncherGroups } from '../../cgroups/launcher-groups.ts';
 import { namesInUse } from '../../isolators/disabled.ts';
 import { createIsolators } from '../../isolators/index.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
@@ -102,7 +103,7 @@ export async function createNativeContainerizer({
     cgroups,
     isolators,
     features,
-    launcher: await connectLauncher({ runtimeDir, binary }),
+    launcher: await connectLauncher({ runtimeDir, binary, groups: () => makeLauncherGroups(cgroupRoot) }),
     records: openRecords(options.exitDirectory ?? `${dataDirectory}/agent/containers`, `${runtimeDir}/launches`),
     containers: new Map(),
     limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>

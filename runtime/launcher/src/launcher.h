@@ -18,7 +18,9 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#ifndef PROTOCOL_VERSION /* another one: for tests */
 #define PROTOCOL_VERSION 2
+#endif
 #ifndef BUILD_ID
 #define BUILD_ID "unknown"
 #endif
@@ -263,6 +265,7 @@ void replace_exit_record(const char *path, const char *record);
 void drop_exit_record(const char *path);
 int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
+int start_serving(char **arguments); /* start.c */
 int run_exec(void);
 int run_hold(char **argv); /* hold.c */
 int run_unpack(int count, char **arguments); /* unpack.c: unpack, remove, sync */

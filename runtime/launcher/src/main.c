@@ -243,54 +243,6 @@ static int decode_check(void) {
 	return 0;
 }
 
-static int complain(const char *what, const char *object) {
-	fprintf(stderr, "tepui-launcher: cannot %s %s: %s\n", what, object, strerror(errno));
-	return 1;
-}
-
-static int open_socket(void) {
-	struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "launcher.sock"};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	unlink(address.sun_path);
-	return fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && listen(fd, 64) == 0 ? fd : -1;
-}
-
-static void become_daemon(void) {
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC), score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	setsid();
-	for (int fd = 0; fd < 3; fd++) dup2(null, fd);
-	signal(SIGCHLD, SIG_IGN); /* supervisors are heard through their pipes, and need no reaping */
-	signal(SIGPIPE, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGINT, SIG_IGN);
-	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	/* The launcher and its supervisors should be the last to go. Not allowed without CAP_SYS_RESOURCE: then it stays as it is. */
-	if (score >= 0) (void)!write(score, "-900", 4);
-	close(score);
-	close(null);
-}
-
-/* Returns in the foreground as soon as the socket listens; the launcher itself goes on in the background. */
-static int start_serving(const char *runtime_dir) {
-	struct stat st;
-	umask(077);
-	int runtime = open(runtime_dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (runtime < 0 || fstat(runtime, &st) < 0 || fchdir(runtime) < 0) return complain("open", runtime_dir);
-	errno = EPERM; /* whoever may connect is root here */
-	if (st.st_uid != geteuid() || st.st_mode & 077) return complain("use (it must be ours and mode 0700)", runtime_dir);
-	int lock = open("launcher.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (lock < 0) return complain("open", "launcher.lock");
-	if (flock(lock, LOCK_EX | LOCK_NB) < 0) return 0; /* somebody serves already: that is all that was asked for */
-	if (mkdir("containers", 0700) < 0 && errno != EEXIST) return complain("make", "containers");
-	if (mkdir("attach", 0700) < 0 && errno != EEXIST) return complain("make", "attach");
-	int listener = open_socket();
-	if (listener < 0) return complain("listen on", "launcher.sock");
-	pid_t pid = fork();
-	if (pid != 0) return pid < 0 ? complain("fork", "the launcher") : 0;
-	if (chdir("/") < 0) return 1;
-	become_daemon();
-	return serve(runtime, listener);
-}
 
 #if defined(__SANITIZE_ADDRESS__)
 /* Tests only: a non-dumpable process cannot be searched for leaks, and the resident launcher has no standard error. */
@@ -310,10 +262,10 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "quota") == 0) return run_quota(argc - 1, argv + 1);
 	if (strcmp(role, "devices") == 0 && argc == 3) return run_devices(argv[2]);
 	if (strcmp(role, "unpack") == 0 || strcmp(role, "remove") == 0 || strcmp(role, "sync") == 0) return run_unpack(argc, argv);
-	bool serving = strcmp(role, "serve") == 0 && argc == 3, dialling = strcmp(role, "dial") == 0;
+	bool serving = (strcmp(role, "serve") == 0 || strcmp(role, "replace") == 0) && argc >= 3 && argc % 2 == 1, dialling = strcmp(role, "dial") == 0;
 	bool initial = strcmp(role, "init") == 0 && argc > 2;
 	if (!serving && !dialling && !initial && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve DIRECTORY | exec | dial | hold | unhold | quota | devices DIRECTORY | probe DIRECTORY | flatten DIRECTORY LAYER... | unpack DIRECTORY | init COMMAND | decode-check | version\n");
+		fprintf(stderr, "usage: tepui-launcher serve|replace DIRECTORY [MOUNT CGROUP]... | exec | dial | hold | unhold | quota | devices DIRECTORY | probe DIRECTORY | flatten DIRECTORY LAYER... | unpack DIRECTORY | init COMMAND | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */
@@ -325,5 +277,5 @@ int main(int argc, char **argv) {
 	if (initial) return run_init_role(argv + 2);
 	/* 3. A descriptor without close-on-exec that we were started with must not end up in a container. Exec has its three more. */
 	close_range(serving ? 3 : 6, ~0U, 0);
-	return serving ? start_serving(argv[2]) : run_exec();
+	return serving ? start_serving(argv + 1) : run_exec();
 }
