@@ -34,8 +34,8 @@ export function removeEmptyPath(hierarchy: string, root: string): void {
   for (let path = root; path !== '.' && path !== ''; path = dirname(path)) {
     try {
       rmdirSync(`${hierarchy}/${path}`);
-    } catch {
-      return;
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') return;
     }
   }
 }
