@@ -32,7 +32,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
   });
   afterAll(() => node.close());
 
-  const start = async (resources: ContainerResources = {}, cpus = 0.5, shell = 'sleep 60') => {
+  const start = async (resources: ContainerResources = {}, cpus = 0.5, shell = 'sleep 600') => {
     const container: Partial<TaskContainer> = { shell, resources: resources as TaskContainer['resources'] };
     const spec = node.spec(container, { resources: { requests: { cpus, memBytes: 64 << 20 }, limits: {} } });
     await node.containerizer.launch(spec);
@@ -63,7 +63,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
 
   cpusetIf('a container stays on the processors of its cpuset, and so does what it starts', async () => {
     const [, second] = processors;
-    const spec = await start({ cpuset: String(second) }, 0.5, 'while :; do :; done & sleep 60');
+    const spec = await start({ cpuset: String(second) }, 0.5, 'while :; do :; done & sleep 600');
     expect(await both(spec)).toEqual([second]);
     // Field 39 of /proc/PID/stat: where it ran last.
     const { stdout } = await node.run({
@@ -170,7 +170,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
     const spec = await start(
       { io: { devices: [{ path: disk!, writeBytesPerSecond: '400Mi' }] } } as ContainerResources,
       0.5,
-      'dd if=/dev/zero of=file bs=1M count=3 oflag=direct; sleep 60',
+      'dd if=/dev/zero of=file bs=1M count=3 oflag=direct; sleep 600',
     );
     await eventually(async () => ((await node.containerizer.usage(spec.containerId)).diskWrittenBytes ?? 0) >= 3 << 20);
     expect((await node.containerizer.usage(spec.containerId)).diskWrites).toBeGreaterThan(0);
@@ -235,7 +235,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
   const psiIf = host?.unified && existsSync('/proc/pressure/cpu') ? test : test.skip; // needs a cgroup v2 mount and PSI
 
   psiIf('waiting for the processor is in the statistics', async () => {
-    const shell = 'i=0; while [ $i -lt 6 ]; do (while :; do :; done) & i=$((i+1)); done; sleep 60';
+    const shell = 'i=0; while [ $i -lt 6 ]; do (while :; do :; done) & i=$((i+1)); done; sleep 600';
     const spec = await start({}, 0.5, shell);
     await eventually(
       async () => ((await node.containerizer.usage(spec.containerId)).pressure?.cpu?.some.totalSeconds ?? 0) > 0.05,
