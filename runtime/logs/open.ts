@@ -6,7 +6,8 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 
-export type LogFile = 'stdout' | 'stderr';
+/** `previous`: of the run before the last restart in place. */
+export type LogFile = 'stdout' | 'stderr' | 'stdout.previous' | 'stderr.previous';
 
 export interface OpenLog {
   handle: FileHandle;

@@ -1,6 +1,7 @@
-/** GET /logs/<namespace>/<task>?file=stdout|stderr&follow=true&tail=N&since=SECONDS: the log as bytes, in chunks as they come. */
+/** GET /logs/<namespace>/<task>?file=stdout|stderr&previous=true&follow=true&tail=N&since=SECONDS: the log as bytes, in chunks as they come. */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
+import type { LogFile } from '../../logs/open.ts';
 import { readLog } from '../../logs/read.ts';
 
 /** The query is not what it should be. */
@@ -12,7 +13,7 @@ export class BadQuery extends Error {
 }
 
 export interface LogQuery {
-  file: 'stdout' | 'stderr';
+  file: LogFile;
   follow: boolean;
   tailLines?: number;
   sinceSeconds?: number;
@@ -22,9 +23,11 @@ export interface LogQuery {
 export function parseLogQuery(query: URLSearchParams): LogQuery {
   const file = query.get('file') ?? 'stdout';
   if (file !== 'stdout' && file !== 'stderr') throw new BadQuery(`file: must be stdout or stderr, not "${file}"`);
+  const previous = isTrue(query.get('previous'));
   return {
-    file,
-    follow: isTrue(query.get('follow')),
+    file: previous ? `${file}.previous` : file,
+    // What has ended does not go on.
+    follow: !previous && isTrue(query.get('follow')),
     ...optionalNumber(query, 'tail', 'tailLines'),
     ...optionalNumber(query, 'since', 'sinceSeconds'),
   };
