@@ -9,7 +9,7 @@ export interface LogRequest {
   follow: boolean;
   /** Only the last N lines; all when absent. */
   tail?: number;
-  /** Leave out rotated files last written longer ago. */
+  /** Leave out what was written longer ago. */
   sinceSeconds?: number;
   /** Of the run before the last restart in place. */
   previous?: boolean;

@@ -41,11 +41,7 @@ export function addLogsCommand(program: Command): void {
     .option('-f, --follow', 'go on until the task ends')
     .option('-p, --previous', 'of the run before the last restart in place')
     .option('--tail <lines>', 'only the last lines of each stream', parseInteger(0))
-    .option(
-      '--since <time>',
-      'leave out rotated files last written before: 10m, 1h30m, or a point in time; lines carry no time',
-      parseAgo,
-    )
+    .option('--since <time>', 'only what was written since: 10m, 1h30m, or a point in time', parseAgo)
     .option('--stdout', 'only standard output')
     .option('--stderr', 'only standard error')
     .option('--prefix', 'begin each line with task and container (what several of them get anyway)')

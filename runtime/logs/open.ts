@@ -11,6 +11,8 @@ export type LogFile = 'stdout' | 'stderr' | 'stdout.previous' | 'stderr.previous
 
 export interface OpenLog {
   handle: FileHandle;
+  /** 0 is the current file, 1 the youngest rotated one: when it was opened. */
+  index: number;
   inode: bigint;
   size: number;
   modifiedMs: number;
@@ -18,7 +20,13 @@ export interface OpenLog {
 
 /** undefined when there is no such regular file. `index` 0 is the current file, 1 the youngest rotated one. */
 export async function openLogFile(sandbox: string, file: LogFile, index: number): Promise<OpenLog | undefined> {
-  const path = join(sandbox, index === 0 ? file : `${file}.${index}`);
+  const opened = await openSandboxFile(sandbox, index === 0 ? file : `${file}.${index}`);
+  return opened && { ...opened, index };
+}
+
+/** undefined when there is no regular file of that name. */
+export async function openSandboxFile(sandbox: string, name: string): Promise<Omit<OpenLog, 'index'> | undefined> {
+  const path = join(sandbox, name);
   let handle: FileHandle;
   try {
     handle = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);

@@ -6,13 +6,14 @@ import { watchChanges } from './changes.ts';
 import { type LogFile, type OpenLog, openLogFile } from './open.ts';
 import { closeSegments, openSegments } from './segments.ts';
 import { tailPosition } from './tail.ts';
+import { positionSince } from './times.ts';
 
 export interface ReadLogOptions {
   /** Keep reading until the task has ended (`ended`) and everything was read. Default: stop at the present end. */
   follow?: boolean;
   /** Begin this many lines before the end. Default: at the beginning of the oldest file. */
   tailLines?: number;
-  /** Leave out rotated files that were last written before this time. Lines carry no time, so whole files are the grain. */
+  /** Leave out what was written before this time: to the second as a rule, see times.ts; by whole files where a log has no notes of times. */
   sinceMs?: number;
   /** Resolves when nothing more will be written. */
   ended?: Promise<unknown>;
@@ -58,12 +59,18 @@ async function* readPresent(place: Place, options: ReadLogOptions): AsyncGenerat
     const { sinceMs, tailLines } = options;
     const oldest = segments.findIndex(({ modifiedMs }) => sinceMs === undefined || modifiedMs >= sinceMs);
     const start = tailLines === undefined ? undefined : await tailPosition(segments, tailLines, place.signal);
-    const first = Math.max(oldest < 0 ? segments.length - 1 : oldest, start?.segment ?? 0);
+    const since = { segment: oldest < 0 ? segments.length - 1 : oldest, offset: 0 };
+    if (sinceMs !== undefined && segments[since.segment] !== undefined)
+      since.offset = await positionSince(place.sandbox, place.file, segments[since.segment]!, sinceMs);
+    const first = Math.max(since.segment, start?.segment ?? 0);
     for (const [index, segment] of segments.entries()) {
       taken = index + 1;
       await moveTo(place, segment);
       if (index < first) continue;
-      place.offset = start !== undefined && index === start.segment ? start.offset : 0;
+      place.offset = Math.max(
+        start !== undefined && index === start.segment ? start.offset : 0,
+        index === since.segment ? since.offset : 0,
+      );
       yield* readToEnd(place);
     }
   } finally {

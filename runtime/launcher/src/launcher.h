@@ -204,6 +204,9 @@ struct log {
 	uint64_t size, max_bytes, dropped;
 	uint32_t max_files, uid, gid;
 	char name[NAME_MAX + 1];
+	int times; /* -1 until something is written */
+	uint32_t notes;
+	int64_t noted; /* second of the last note */
 };
 int open_log(struct log *log, const struct sink *sink, int *writer, struct failure *failure);
 void write_log(struct log *log, const char *data, size_t length);

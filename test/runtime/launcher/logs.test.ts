@@ -3,6 +3,7 @@ import { link, mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/prom
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { readLog } from '../../../runtime/logs/read.ts';
 import { type Bed, eventually, makeBed } from './harness.ts';
 
 const run = promisify(execFile);
@@ -132,6 +133,33 @@ test('a log goes on where it was when a container runs in the same sandbox again
   await bed.exit(`${request.containerId}b`);
   expect(await readFile(request.stdout.path, 'utf8')).toBe('one\ntwo\n');
 });
+
+test('what was written since a time is found, over rotations', async () => {
+  const script = 'for n in 1 2 3 4; do seq -f "part $n line %g" 200; echo mark $n >&2; sleep 1.2; done';
+  const request = await bed.request(['sh', '-c', script]);
+  request.stdout.maxBytes = 9000;
+  request.stdout.maxFiles = 3;
+  const marks: number[] = [];
+  await bed.launcher.launch(request);
+  for (let mark = 1; mark <= 4; mark += 1) {
+    await eventually(async () => (await readFile(request.stderr.path, 'utf8')).includes(`mark ${mark}`), 'the mark');
+    marks.push(Date.now());
+  }
+  await bed.exit(request.containerId);
+  const since = async (sinceMs: number) => {
+    const chunks: Buffer[] = [];
+    for await (const chunk of readLog(dirname(request.stdout.path), 'stdout', { sinceMs })) chunks.push(chunk);
+    return Buffer.concat(chunks).toString();
+  };
+  expect((await since(0)).split('\n')).toHaveLength(801);
+  // Parts are more than a second apart, and notes are kept to the second: between two marks lies the beginning of a part.
+  for (const [index, mark] of marks.entries()) {
+    const text = await since(mark + 1000);
+    expect(text.includes(`part ${index + 1} `)).toBe(false);
+    expect(text.includes(`part ${index + 2} line 1\n`)).toBe(index < 3);
+    expect(text.split('\n').length).toBe(1 + 200 * (3 - index));
+  }
+}, 30_000);
 
 test('output appears while the container runs', async () => {
   const request = await bed.request(sh('echo early; sleep 100'));

@@ -43,6 +43,41 @@ async function all(options: ReadLogOptions = {}, file: 'stdout' | 'stderr' = 'st
 }
 
 describe('reading', () => {
+  test('begins where the notes of times say, and at the beginning when they make no sense', async () => {
+    const notes = (...pairs: [number, number][]) => {
+      const buffer = Buffer.alloc(16 * pairs.length);
+      for (const [index, [timeMs, position]] of pairs.entries()) {
+        buffer.writeBigUInt64LE(BigInt(timeMs), index * 16);
+        buffer.writeBigUInt64LE(BigInt(position), index * 16 + 8);
+      }
+      writeFileSync(at('.stdout.times'), buffer);
+    };
+    write('stdout', 'one\ntwo\nthree\n');
+    notes([10_000, 0], [20_000, 4], [30_000, 8]);
+    expect(await all({ sinceMs: 5_000 })).toBe('one\ntwo\nthree\n');
+    expect(await all({ sinceMs: 20_000 })).toBe('two\nthree\n');
+    expect(await all({ sinceMs: 25_000 })).toBe('three\n');
+    expect(await all({ sinceMs: 40_000 })).toBe('');
+    expect(await all({ sinceMs: 20_000, tailLines: 1 })).toBe('three\n');
+    expect(await all({ sinceMs: 25_000, tailLines: 3 })).toBe('three\n');
+    for (const bad of [
+      [
+        [10_000, 0],
+        [20_000, 400],
+      ],
+      [
+        [10_000, 8],
+        [20_000, 4],
+      ],
+    ] as [number, number][][]) {
+      notes(...bad);
+      expect(await all({ sinceMs: 20_000 })).toBe('one\ntwo\nthree\n');
+    }
+    rmSync(at('.stdout.times'));
+    symlinkSync('/etc/passwd', at('.stdout.times'));
+    expect(await all({ sinceMs: 20_000 })).toBe('one\ntwo\nthree\n');
+  });
+
   test('gives rotated files and the current one in the order they were written', async () => {
     write('stdout.2', 'one\n');
     write('stdout.1', 'two\n');
