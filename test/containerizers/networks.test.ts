@@ -1,5 +1,5 @@
 /** A container in a network namespace that was made before it, with files of its own for names: the same over all containerizers that run them. */
-import { existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { LaunchSpec } from '../../runtime/containerizers/containerizer.ts';
@@ -78,6 +78,24 @@ describe.each(withNamespaces)('a container in a given network: $name', (target) 
       expect(echo).toBe('pong\n');
     },
   );
+
+  // Ids of its own: what the namespace allows does not depend on them, since it belongs to the host.
+  (target.name === 'native' ? testIf : test.skip)('so does a user of a user namespace', async () => {
+    const map = { hostId: 1_000_000, size: 65_536 };
+    const part = { task, network, image, userNamespace: { uids: map, gids: map } };
+    const user = { uid: 1000, gid: 1000, supplementalGids: [], name: 'own', home: '/' };
+    const server = node.spec({ shell: 'id -u; echo hello | nc -l -p 80' }, { ...part, user });
+    chownSync(server.sandbox, map.hostId + 1000, map.hostId + 1000);
+    await node.containerizer.launch(server);
+    const client = `${names}; for i in 1 2 3 4 5 6 7 8 9; do nc 127.0.0.1 80 2>/dev/null && break; sleep 0.3; done`;
+    const { stdout, stderr } = await node.run({ shell: client }, { task, network, image });
+    expect({ stdout, stderr, server: node.output(server) }).toEqual({
+      stdout: `${expected}hello\n`,
+      stderr: '',
+      server: '1000\n',
+    });
+    await node.containerizer.destroy(server.containerId);
+  });
 
   testIf('root in the container does not rule the network', async () => {
     const { stdout } = await node.run(
