@@ -23,7 +23,7 @@ import { createIdRanges, defaultIdRanges } from './node/id-ranges.ts';
 import { loadIdentity, readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
 import { joinCluster, type Membership } from './node/membership.ts';
-import { watchNetworks } from './node/network-watch.ts';
+import { type NetworkSource, networkSource, watchNetworks } from './node/network-watch.ts';
 import { type AgentPaths, preparePaths } from './node/paths.ts';
 import { goArchitecture, readAddresses, readPlatform } from './node/platform.ts';
 import type { AgentOptions, StartAgent } from './options.ts';
@@ -202,7 +202,18 @@ export async function startAgent({
       logger,
     });
     opened.push(endpoint.close);
-    const facts = await readFacts(context, paths, options, endpoint);
+    const source = networkSource(networks, containerizer);
+    const facts = await readFacts(context, paths, options, endpoint, source);
+    const networkWatch = watchNetworks({
+      source,
+      known: facts.networks,
+      onChange(changed) {
+        facts.networks = changed;
+        membership?.factsChanged();
+      },
+      logger,
+    });
+    opened.push(async () => networkWatch.close());
     const joined = joinCluster({
       client,
       holder: {
@@ -226,6 +237,7 @@ export async function startAgent({
         if (!isNewPolicy) return;
         manager.wakeAll();
         void housekeeping.collect();
+        networkWatch.lookAgain();
       },
       tasks: manager,
       volumes,
@@ -237,15 +249,6 @@ export async function startAgent({
       await joined.close();
       await volumes.close();
     });
-    const networkWatch = await watchNetworks(
-      networks,
-      (changed) => {
-        facts.networks = changed;
-        joined.factsChanged();
-      },
-      logger,
-    );
-    opened.push(async () => networkWatch.close());
     const { ready } = joined;
     return { name: agent.name, agentId: agent.agentId, socketPath: paths.socket, url: endpoint.url, ready, close };
   } catch (error) {
@@ -290,10 +293,11 @@ function openRecords(
 }
 
 async function readFacts(
-  { agent, containerizer, networks }: TaskContext,
+  { agent, containerizer }: TaskContext,
   paths: AgentPaths,
   options: AgentOptions,
   endpoint: Endpoint,
+  source: NetworkSource,
 ): Promise<AgentFacts> {
   return {
     agentId: agent.agentId,
@@ -305,6 +309,6 @@ async function readFacts(
     endpoint: { socketPath: paths.socket, ...(endpoint.url && { url: endpoint.url, caData: endpoint.caData }) },
     platform: await readPlatform(),
     containerizers: (await containerizer.describe?.()) ?? [{ name: containerizer.name }],
-    networks: (await networks.describe()).networks,
+    networks: (await source.describe()).networks,
   };
 }

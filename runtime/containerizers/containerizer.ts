@@ -5,7 +5,7 @@
  * `destroy` is idempotent and tolerates unknown ids. `wait` resolves also for containers that ended while no agent was running.
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
-import type { AgentContainerizer, Task, TaskContainer } from '../../crds/types.generated.ts';
+import type { AgentContainerizer, AgentNetwork, NetworkInfo, Task, TaskContainer } from '../../crds/types.generated.ts';
 import type { Pressure } from '../cgroups/pressure.ts';
 import type { PullPolicy, RegistryCredentials } from '../images/index.ts';
 
@@ -120,6 +120,8 @@ export interface LaunchedContainer {
   pid: number;
   startTimeTicks: number;
   startedAt: Date;
+  /** Addresses in a network of the containerizer's own. */
+  networkInfos?: NetworkInfo[];
 }
 
 /** How a container ended. Booleans and numbers, no prose to parse. */
@@ -219,6 +221,10 @@ export interface Containerizer {
   unsupported(task: Task): string[];
   /** Whether it takes the images of this task from a store of its own: then the agent pulls none, and gives `LaunchSpec.pull`. Absent: never. */
   pullsImages?(task: Task): boolean;
+  /** Whether it runs this task in networks of its own, those of `networks`: then the agent makes none, and no files of names. Absent: never. */
+  hasOwnNetworks?(task: Task): boolean;
+  /** Networks of its own that tasks with mode Cni may name, for Agent.status. */
+  networks?(): Promise<AgentNetwork[]>;
   /** Takes back what an earlier agent process left; destroys containers that are not in `expected`. Returns those still running or ended meanwhile. */
   recover(expected: string[]): Promise<{ containerId: string; running: boolean; launched?: LaunchedContainer }[]>;
   /**

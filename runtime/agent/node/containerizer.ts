@@ -8,6 +8,7 @@ import { createComposingContainerizer } from '../../containerizers/composing/con
 import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
 import { createDockerContainerizer, readEngineVersion } from '../../containerizers/docker/containerizer.ts';
+import { engineNetworks } from '../../containerizers/docker/networks.ts';
 import { describeDocker, dockerUnsupported } from '../../containerizers/docker/unsupported.ts';
 import { createNativeContainerizer, type NativeOptions } from '../../containerizers/native/containerizer.ts';
 import { createOciContainerizer } from '../../containerizers/oci/containerizer.ts';
@@ -90,6 +91,8 @@ async function dockerMember(
   return {
     name: 'docker',
     pullsImages: true,
+    hasOwnNetworks: true,
+    networks: () => engineNetworks(socketPath),
     problem: () => (version instanceof Error ? version.message : undefined),
     unsupported: dockerUnsupported,
     hasLeftovers: () => !isEmpty(join(paths.runtimeDir, 'docker')),

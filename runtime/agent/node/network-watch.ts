@@ -3,6 +3,7 @@ import { type FSWatcher, watch } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
 import type { AgentNetwork } from '../../../crds/types.generated.ts';
+import type { Containerizer } from '../../containerizers/containerizer.ts';
 import type { NetworkDescription, Networks } from '../../network/index.ts';
 
 /** A file that is being written changes several times. */
@@ -10,26 +11,51 @@ const SETTLE_MS = 200;
 /** Plug-ins may be installed without a change of the directory. */
 const LOOK_AGAIN_MS = 60_000;
 
+/** Where the description comes from. */
+export interface NetworkSource {
+  describe(): Promise<NetworkDescription>;
+  /** Changes in it are seen at once. */
+  configDirectory: string;
+}
+
+/** The agent's CNI networks, then those that its containerizers have of their own; of two with one name the first. */
+export function networkSource(networks: Networks, containerizer: Containerizer): NetworkSource {
+  return {
+    configDirectory: networks.configDirectory,
+    async describe() {
+      const { networks: own, problems } = await networks.describe();
+      const others = (await containerizer.networks?.()) ?? [];
+      const names = new Set(own.map(({ name }) => name));
+      return { networks: [...own, ...others.filter(({ name }) => !names.has(name))], problems };
+    },
+  };
+}
+
 export interface NetworkWatch {
+  /** There may be other networks now. */
+  lookAgain(): void;
   close(): void;
 }
 
-/** `onChange` is called with what there is when that has become something else. */
-export async function watchNetworks(
-  networks: Pick<Networks, 'describe' | 'configDirectory'>,
-  onChange: (networks: AgentNetwork[]) => void,
-  logger: Logger,
-): Promise<NetworkWatch> {
-  let known = await networks.describe();
+export interface NetworkWatchOptions {
+  source: NetworkSource;
+  /** What the caller knows already. */
+  known: AgentNetwork[];
+  /** Called with what there is when that has become something else; not before this function has returned. */
+  onChange(networks: AgentNetwork[]): void;
+  logger: Logger;
+}
+
+export function watchNetworks({ source, known, onChange, logger }: NetworkWatchOptions): NetworkWatch {
+  let current: NetworkDescription = { networks: known, problems: [] };
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
-  warn(known, logger);
   const look = async (): Promise<void> => {
     try {
-      const found = await networks.describe();
+      const found = await source.describe();
       if (closed) return;
-      const before = known;
-      known = found;
+      const before = current;
+      current = found;
       if (!isDeepStrictEqual(found.problems, before.problems)) warn(found, logger);
       if (!isDeepStrictEqual(found.networks, before.networks)) onChange(found.networks);
     } catch (err) {
@@ -41,9 +67,10 @@ export async function watchNetworks(
     clearTimeout(timer);
     if (!closed) timer = setTimeout(look, delayMs).unref();
   };
-  const watcher = tryWatch(networks.configDirectory, () => lookIn(SETTLE_MS));
-  lookIn(LOOK_AGAIN_MS);
+  const watcher = tryWatch(source.configDirectory, () => lookIn(SETTLE_MS));
+  lookIn(SETTLE_MS);
   return {
+    lookAgain: () => lookIn(SETTLE_MS),
     close() {
       closed = true;
       clearTimeout(timer);

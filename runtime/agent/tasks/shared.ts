@@ -1,6 +1,8 @@
 /** What the containers of a task share: made before the first of them starts, removed after the last is gone. Both are idempotent. */
+import type { Task } from '../../../crds/types.generated.ts';
 import type { ContainerNetwork, GroupSpec } from '../../containerizers/containerizer.ts';
 import { NetworkSetUpFailed, needsNetwork } from '../../network/index.ts';
+import type { TaskContext } from './context.ts';
 import { groupResources } from './launch.ts';
 import type { TaskRecord } from './record.ts';
 import type { TaskRunner } from './runner.ts';
@@ -18,13 +20,18 @@ export function needsShared({ isGroup, task }: TaskRecord): boolean {
   return isGroup || (task !== undefined && needsNetwork(task));
 }
 
+/** Whether the agent makes the task's network: not where its containerizer has networks of its own. */
+function isConnectedByUs({ containerizer }: TaskContext, task: Task): boolean {
+  return needsNetwork(task) && !(containerizer.hasOwnNetworks?.(task) ?? false);
+}
+
 /** Rejects when it is worth a retry; a network that cannot be made is noted as the end of a container that needs it. */
 export async function prepareShared(runner: TaskRunner, signal: AbortSignal): Promise<void> {
   const { context } = runner;
   const record = runner.requireRecord();
   const { task, groupId, isGroup, userNamespace } = record;
   const parts: SharedParts = {};
-  if (task !== undefined && needsNetwork(task)) {
+  if (task !== undefined && isConnectedByUs(context, task)) {
     try {
       const { network, infos } = await context.slots.use(() => context.networks.setUp(task, groupId, signal));
       if (network !== undefined) parts.network = network;

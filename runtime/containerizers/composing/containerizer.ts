@@ -66,6 +66,8 @@ export function createComposingContainerizer({ members, order }: ComposingOption
     name: 'composing',
     unsupported: (task) => (chosen(task) ? [] : refusals(task)),
     pullsImages: (task) => chosen(task)?.pullsImages ?? false,
+    hasOwnNetworks: (task) => chosen(task)?.hasOwnNetworks ?? false,
+    networks: async () => (await Promise.all(candidates().map((member) => member.networks?.() ?? []))).flat(),
     async recover(expected) {
       const recovered = [];
       for (const member of members) {

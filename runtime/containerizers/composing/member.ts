@@ -1,5 +1,5 @@
 /** A containerizer that may be there: what can be said of it without opening it. */
-import type { AgentContainerizer, Task } from '../../../crds/types.generated.ts';
+import type { AgentContainerizer, AgentNetwork, Task } from '../../../crds/types.generated.ts';
 import type { Containerizer } from '../containerizer.ts';
 
 export type MemberName = 'native' | 'oci' | 'docker';
@@ -12,6 +12,10 @@ export interface Member {
   unsupported(task: Task): string[];
   /** As Containerizer.pullsImages. */
   readonly pullsImages?: boolean;
+  /** As Containerizer.hasOwnNetworks. */
+  readonly hasOwnNetworks?: boolean;
+  /** As Containerizer.networks. */
+  networks?(): Promise<AgentNetwork[]>;
   /** Whether an earlier agent process left containers with it. */
   hasLeftovers(): boolean;
   /** For Agent.status. */

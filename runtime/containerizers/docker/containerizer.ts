@@ -11,18 +11,19 @@ import { ContainerNotRunning } from '../native/exec.ts';
 import { lostTermination } from '../native/termination.ts';
 import { removeForeignRoot } from '../oci/cgroups.ts';
 import { type DockerContainer, type DockerContext, engineName } from './context.ts';
+import { defaultDockerSocket } from './default-socket.ts';
 import { destroyContainer } from './destroy.ts';
 import { connectEngine, EngineUnavailable, isAlreadySo, isNotFound } from './engine.ts';
 import type { ContainerStats, EngineVersion } from './engine-types.ts';
 import { execInContainer } from './exec.ts';
 import { processesOf } from './host-processes.ts';
 import { launchContainer } from './launch.ts';
+import { engineNetworks } from './networks.ts';
 import { openDockerRecords } from './records.ts';
 import { recoverContainers } from './recover.ts';
 import { describeDocker, dockerUnsupported } from './unsupported.ts';
 import { usageOf } from './usage.ts';
 
-export const defaultDockerSocket = '/var/run/docker.sock';
 const SIGKILL = 9;
 /** Docker 20.10, the oldest that is still in use with cgroup v2. */
 const oldestApi = 1.41;
@@ -70,6 +71,8 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
     name: 'docker',
     unsupported: dockerUnsupported,
     pullsImages: () => true,
+    hasOwnNetworks: () => true,
+    networks: () => engineNetworks(options.socketPath),
     recover: (expected) => recoverContainers(context, expected),
     launch: (spec, signal) => launchContainer(context, spec, signal),
     wait: async (containerId) =>

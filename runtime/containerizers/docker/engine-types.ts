@@ -21,6 +21,21 @@ export interface ContainerInspect {
   Id: string;
   State: ContainerState;
   HostConfig: { Memory: number };
+  NetworkSettings?: { Networks?: Record<string, EndpointSettings> };
+}
+
+/** Empty texts where there is nothing. */
+export interface EndpointSettings {
+  IPAddress?: string;
+  GlobalIPv6Address?: string;
+  Gateway?: string;
+  IPv6Gateway?: string;
+  MacAddress?: string;
+}
+
+export interface NetworkSummary {
+  Name: string;
+  Driver: string;
 }
 
 export interface ContainerSummary {

@@ -13,6 +13,7 @@ import { containerLabel, type DockerContainer, type DockerContext, engineName, i
 import { destroyContainer } from './destroy.ts';
 import type { ContainerInspect } from './engine-types.ts';
 import { followContainer } from './follow.ts';
+import { networkInfosOf } from './networks.ts';
 import { ensureImage } from './pull.ts';
 
 /** The record first, so that a crash at any later point leaves something to be found. Rejects with ContainerLaunchFailed after having removed it all. */
@@ -74,8 +75,9 @@ async function start(context: DockerContext, spec: LaunchSpec, signal?: AbortSig
   } finally {
     await sources.close();
   }
-  const { State } = await engine.call<ContainerInspect>('GET', `/containers/${engineName(containerId)}/json`);
-  return launchedOf(containerId, State);
+  const found = await engine.call<ContainerInspect>('GET', `/containers/${engineName(containerId)}/json`);
+  const networkInfos = networkInfosOf(found);
+  return { ...launchedOf(containerId, found.State), ...(networkInfos.length > 0 && { networkInfos }) };
 }
 
 /** One that has ended already has no pid. */
