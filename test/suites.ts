@@ -51,6 +51,12 @@ export const SUITES: Suite[] = [
     run: () => runJest(['test/e2e'], ['--runInBand']),
   },
   {
+    name: 'chaos',
+    about: 'a thousand containers of every kind, ended and killed with their agent: nothing is left of them',
+    unavailable: async () => notRoot() ?? noCompiler(),
+    run: () => runJest(['test/chaos'], ['--runInBand']),
+  },
+  {
     name: 'kubernetes',
     about:
       'the same controllers and agent against a genuine Kubernetes API server ($KUBECONFIG, or one that is built here)',
