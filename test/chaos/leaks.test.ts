@@ -42,7 +42,7 @@ suite(`leaks of ${CONTAINERS} containers, ${CAUGHT} caught in their launch (${pr
   beforeAll(async () => {
     bed = await makeCniBed();
     await bed.configure('10.conflist', bridgeNetwork('blue', 78));
-    platform = await startPlatform({ base: '/var/lib' });
+    platform = await startPlatform();
     await startAgent();
     await platform.client.mergePatch(
       Agent,
