@@ -37,10 +37,10 @@ export interface DiskWatch {
 
 const SHARE_OF_TIME = 20;
 /**
- * What has a quota is measured as well, every so many rounds: outside of a user namespace the owner of a file may take it out of its project,
- * and the quota with it.
+ * What has a quota is measured as well, every so many intervals: outside of a user namespace the owner of a file may take it out of its
+ * project, and the quota with it.
  */
-const ROUNDS_BETWEEN_CHECKS = 20;
+const INTERVALS_BETWEEN_CHECKS = 20;
 /** Directories grow while they are measured, and `du` counts what a quota does not: a check does not end anybody for that. */
 const CHECK_TOLERANCE = 1.1;
 
@@ -50,7 +50,7 @@ export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
   const closing = new AbortController();
   let timer: NodeJS.Timeout | undefined;
   let running: Promise<void> | undefined;
-  let round = 0;
+  let nextCheckMs = performance.now() + options.intervalMs * INTERVALS_BETWEEN_CHECKS;
 
   const exceeded = (directory: WatchedDirectory, bytes: number): void => {
     options.onExceeded(directory, bytes).catch((err: unknown) => {
@@ -93,8 +93,9 @@ export function createDiskWatch(options: DiskWatchOptions): DiskWatch {
       );
       sameFileSystem.forEach((directory, index) => void note(directory, usages[index]!.usedBytes));
     }
-    round += 1;
-    await measureByWalking([...of('Usage'), ...(round % ROUNDS_BETWEEN_CHECKS === 0 ? limited : [])]);
+    const isCheck = performance.now() >= nextCheckMs;
+    if (isCheck) nextCheckMs = performance.now() + options.intervalMs * INTERVALS_BETWEEN_CHECKS;
+    await measureByWalking([...of('Usage'), ...(isCheck ? limited : [])]);
   };
 
   const schedule = (delayMs: number): void => {

@@ -233,5 +233,5 @@ suite('volumes in memory', () => {
     expect(output((await platform.untilEnded('survivor')).status?.sandboxPath)).toBe('twokept\n');
     await platform.untilEnded('orphan');
     await untilTrue(nothingMounted, 'nothing is left mounted');
-  }, 60_000);
+  }, 120_000);
 });
