@@ -7,8 +7,9 @@ export class FetchFailed extends Error {
   readonly stalled: boolean;
 
   constructor(uri: string, message: string, options: { cause?: unknown; stalled?: boolean } = {}) {
+    // What a tool says may have names from an archive in it: nothing may steer the terminal of whoever reads it.
     super(
-      `cannot fetch ${withoutCredentials(uri)}: ${message}`,
+      `cannot fetch ${withoutCredentials(uri)}: ${message}`.replaceAll(/\p{Cc}+/gu, ' '),
       options.cause === undefined ? {} : { cause: options.cause },
     );
     this.uri = withoutCredentials(uri);

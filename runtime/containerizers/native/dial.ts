@@ -33,7 +33,7 @@ export async function dialContainer(
 }
 
 function usesHostNetwork({ network, task }: ContainerSpec): boolean {
-  return !network && (task.spec.network?.mode ?? 'Host') === 'Host';
+  return !network?.namespacePath && (task.spec.network?.mode ?? 'Host') === 'Host';
 }
 
 /** The first address that answers; else the failure of the first, as in the launcher. */

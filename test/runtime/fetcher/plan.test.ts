@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { withoutCredentials } from '../../../runtime/fetcher/errors.ts';
+import { FetchFailed, withoutCredentials } from '../../../runtime/fetcher/errors.ts';
 import { planFetch } from '../../../runtime/fetcher/plan.ts';
 import { fetchProblems } from '../../../runtime/fetcher/validate.ts';
 
@@ -71,7 +71,8 @@ test('whatever the address, a destination stays in the sandbox', () => {
   );
 });
 
-test('messages have no password and no signed query', () => {
+test('messages have no password, no signed query, and nothing that steers a terminal', () => {
+  expect(new FetchFailed('http://h/a', 'tar: x\u001b[2Jy\n').message).toBe('cannot fetch http://h/a: tar: x [2Jy ');
   expect(withoutCredentials('https://me:secret@h/a?sig=secret')).toBe('https://h/a?...');
   expect(withoutCredentials('http://me:secret@[broken/a?sig=secret')).not.toContain('secret');
 });
