@@ -32,6 +32,10 @@ describe('every example applies cleanly, and does what it says', () => {
       await finished('hello-once');
       expect(system.tepui(['logs', 'hello-once']).stdout).toBe('hello from a contained process\n');
     },
+    'task-group.yaml': async () => {
+      await finished('kitchen');
+      expect(system.tepui(['logs', 'kitchen', '-c', 'guest']).stdout).toBe('bread, cheese\n');
+    },
     'volume.yaml': async () => {
       await succeeded('count-up');
       const volume = await system.client.get(Volume, { namespace, name: 'counter' });

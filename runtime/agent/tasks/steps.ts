@@ -42,13 +42,13 @@ export function markLaunched(record: TaskRecord, name: string, facts: LaunchedFa
   );
   const startedAtMs = record.startedAtMs ?? facts.startedAtMs;
   const startTime = new Date(startedAtMs).toISOString();
-  const isInit = record.containers.find((container) => container.name === name)?.init === true;
+  const { init: isInit = false, run = 0 } = record.containers.find((container) => container.name === name) ?? {};
   const state = launched.report.state;
   const begun = { ...launched, startedAtMs };
   if (state === 'Killing') return { ...begun, report: { ...begun.report, startTime } };
-  // What checks said was about the run before.
-  if (state === 'Running' && begun.report.message === undefined)
-    return { ...begun, report: { ...begun.report, startTime } };
+  const isAfresh = run > 0 && begun.report.message !== undefined;
+  // Of a restarted container, what checks said was about the run before.
+  if (state === 'Running' && !isAfresh) return { ...begun, report: { ...begun.report, startTime } };
   if (isInit) return step(begun, { state: 'Starting', message: `init container "${name}" runs`, startTime }, nowMs);
   return step(begun, { state: 'Running', startTime }, nowMs);
 }

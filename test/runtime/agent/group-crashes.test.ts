@@ -12,7 +12,7 @@ const program = (name: string) => new URL(`support/${name}.ts`, import.meta.url)
 /** Every how many steps the agent is killed; 1 takes all of them. */
 const stride = Number(process.env.TEPUI_CRASH_STRIDE ?? 16);
 /** The usual launch has about this many. */
-const mostSteps = 120;
+const mostSteps = Number(process.env.TEPUI_CRASH_LAST ?? 120);
 
 suite('an agent that is killed in the launch of a task group', () => {
   let platform: Platform;
@@ -77,10 +77,11 @@ suite('an agent that is killed in the launch of a task group', () => {
       const runs = join(platform.dataDir, `agent/sandboxes/${NAMESPACE}/${name}/runs`);
       expect([name, existsSync(runs) ? readdirSync(runs).length : 0]).toEqual([name, 1]);
       const sandbox = status!.sandboxPath!;
-      const output = (container: string) => {
-        const path = join(sandbox, 'containers', container, 'stdout');
+      const output = (container: string, file = 'stdout') => {
+        const path = join(sandbox, 'containers', container, file);
         return existsSync(path) ? readFileSync(path, 'utf8') : '';
       };
+      const errors = () => ['init', 'one', 'two'].map((container) => output(container, 'stderr')).join('');
       for (const container of ['init', 'one', 'two'])
         expect([name, ['', 'ran\n'].includes(output(container))]).toEqual([name, true]);
       const order = existsSync(join(sandbox, 'common/order'))
@@ -90,10 +91,11 @@ suite('an agent that is killed in the launch of a task group', () => {
       if (status!.state === 'Finished') expect([name, order]).toEqual([name, 'init\none\ntwo\n']);
       // Cut in a launch of which nobody can say whether it ran: said so, and not started again.
       else
-        expect([name, status!.state, status!.reason, status!.message]).toEqual([
+        expect([name, status!.state, status!.reason, status!.message, errors()]).toEqual([
           name,
           expect.stringMatching('Dropped|Gone'),
           expect.stringMatching('AgentRestarted|ExecutorTerminated'),
+          expect.anything(),
           expect.anything(),
         ]);
     }
