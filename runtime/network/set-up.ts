@@ -131,7 +131,7 @@ async function addAll(
   const infos: NetworkInfo[] = [];
   for (const [index, attachment] of intent.attachments.entries()) {
     signal?.throwIfAborted();
-    const result = await add(attachment, namespacePath, context.chainOptions, async (answer) => {
+    const result = await add(attachment, namespacePath, { ...context.chainOptions, signal }, async (answer) => {
       const attachments = record.attachments.with(index, { ...attachment, result: answer });
       record = { ...record, attachments };
       context.known.set(record.groupId, record);

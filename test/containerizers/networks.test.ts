@@ -1,12 +1,15 @@
 /** A container in a network namespace that was made before it, with files of its own for names: the same over all containerizers that run them. */
 import { chownSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import type { LaunchSpec } from '../../runtime/containerizers/containerizer.ts';
 import { holdNamespaces, releaseNamespaces } from '../../runtime/launcher/hold.ts';
 import type { TestNode } from '../runtime/containerizers/harness.ts';
 import { busyboxImage, noImages, type TestImage } from '../runtime/containerizers/image.ts';
 import { stopTargets, targets } from './targets.ts';
+
+// The machine may have much else to do.
+jest.setTimeout(120_000);
 
 afterAll(stopTargets);
 

@@ -30,6 +30,8 @@ export interface ChainOptions {
   pluginPath: string;
   /** For one call of one plug-in. */
   timeoutMs: number;
+  /** Ends a call that goes on. */
+  signal?: AbortSignal | undefined;
 }
 
 /**

@@ -24,6 +24,8 @@ export interface PluginCall {
   };
   /** Then the plug-in and all it started are killed. */
   timeoutMs: number;
+  /** Aborted: the same, at once. */
+  signal?: AbortSignal | undefined;
 }
 
 /** A plug-in failed: with its own code and words where it gave them. */
@@ -81,6 +83,7 @@ export async function callPlugin(call: PluginCall): Promise<Record<string, unkno
     throw new PluginFailed(call, { message, ...(code !== undefined && { code }), timedOut });
   };
   if (timedOut) fail(`it did not end within ${call.timeoutMs / 1000} s and was killed`);
+  if (call.signal?.aborted) fail('it was stopped, since its result is not wanted any more');
   const answer = parseAnswer(stdout);
   if (exitCode === 0) {
     if (answer === 'broken') return fail(`it answered what is not a JSON object: ${brief(stdout)}`);
@@ -118,6 +121,8 @@ async function execute(call: PluginCall): Promise<Ended> {
     timedOut = true;
     killGroup(child);
   }, call.timeoutMs);
+  const stop = (): void => killGroup(child);
+  call.signal?.addEventListener('abort', stop);
   child.once('error', (cause) => ended.reject(new PluginFailed(call, { message: cause.message })));
   child.once('close', (exitCode, signal) => ended.resolve({ exitCode, signal }));
   child.once('exit', (exitCode, signal) => {
@@ -130,6 +135,7 @@ async function execute(call: PluginCall): Promise<Ended> {
     return { ...end, timedOut, stdout: output[0]!(), stderr: output[1]!() };
   } finally {
     clearTimeout(timer);
+    call.signal?.removeEventListener('abort', stop);
     child.stdout.destroy();
     child.stderr.destroy();
   }

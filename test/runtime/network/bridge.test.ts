@@ -1,9 +1,12 @@
 /** The whole way with real plug-ins: addresses, talk between tasks, port mappings, firewall, bandwidth, IPv6; and nothing left. */
 import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { cniProblem } from '../../setup/cni-plugins.ts';
 import { bridgeNetwork, type CniBed, cniTask, makeCniBed, nothing } from './harness.ts';
+
+// Plug-ins are many processes, and the machine may have much else to do.
+jest.setTimeout(120_000);
 
 const problem = cniProblem();
 if (problem) console.warn(`skipped: ${problem}`);

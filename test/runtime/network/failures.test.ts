@@ -7,12 +7,15 @@ import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { releaseNamespaces } from '../../../runtime/launcher/hold.ts';
 import { NetworkSetUpFailed } from '../../../runtime/network/index.ts';
 import { cniProblem } from '../../setup/cni-plugins.ts';
 import { eventually } from '../launcher/harness.ts';
 import { bridgeNetwork, type CniBed, cniTask, makeCniBed, nothing } from './harness.ts';
+
+// Plug-ins are many processes, and the machine may have much else to do.
+jest.setTimeout(120_000);
 
 const problem = cniProblem();
 if (problem) console.warn(`skipped: ${problem}`);
@@ -269,6 +272,18 @@ function chain(name: string, types: string[], change: Record<string, unknown> = 
       /network "old" has cniVersion 0\.3\.0, .*"modern" 0\.3\.1, 0\.4\.0, 1\.0\.0, 1\.1\.0/,
     );
     await expect(setUp('gone')).rejects.toThrow(/"not-installed" is in none of the directories/);
+    expect(await bed.leftovers()).toEqual(nothing);
+  });
+
+  test('a set-up that is aborted stops the plug-in that is at work, and undoes what was done', async () => {
+    await bed.plugin('slow', '[ $CNI_COMMAND = ADD ] || exit 0; sleep 1000');
+    await bed.configure('10.conflist', bridgeNetwork('blue', 77, { plugins: [{ type: 'slow' }] }));
+    const abort = new AbortController();
+    const setUp = bed.networks.setUp(cniTask(blue), randomUUID(), abort.signal);
+    setUp.catch(() => {});
+    await eventually(async () => (await bed.calls()).includes('ADD slow eth0'), 'the plug-in to begin');
+    abort.abort();
+    await expect(setUp).rejects.toThrow('it was stopped');
     expect(await bed.leftovers()).toEqual(nothing);
   });
 

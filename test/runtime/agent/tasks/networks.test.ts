@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Agent } from '../../../../controllers/machinery/client/resources.ts';
 import type { TaskSpec } from '../../../../crds/types.generated.ts';
 import { cleanupAgent, type RunningAgent } from '../../../../runtime/agent/index.ts';
@@ -12,6 +12,9 @@ import { cniProblem } from '../../../setup/cni-plugins.ts';
 import { eventually } from '../../launcher/harness.ts';
 import { bridgeNetwork, type CniBed, makeCniBed } from '../../network/harness.ts';
 import { noContainers, type Platform, startPlatform } from '../support/platform.ts';
+
+// Plug-ins are many processes, and the machine may have much else to do.
+jest.setTimeout(120_000);
 
 const problem = noContainers() ?? cniProblem();
 if (problem) console.warn(`skipped: ${problem}`);
@@ -63,12 +66,12 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
     const { status } = await platform.untilState('web', 'Running');
     const [info] = status!.networkInfos!;
     expect(info).toMatchObject({ name: 'blue', interfaceName: 'eth0', gateways: ['10.77.0.1'] });
-    await eventually(() => stdout(status!.sandboxPath).includes('ready'), 'the server to listen');
+    await eventually(() => stdout(status!.sandboxPath).includes('ready'), 'the server to listen', 30_000);
     expect(fetched(`http://${info!.ipAddresses![0]}:8080/`)).toBe('from the task');
     expect(fetched('http://10.77.0.1:31234/')).toBe('from the task');
     await platform.kill('web');
     await platform.untilEnded('web');
-    await eventually(() => left().records.length + left().mounts.length === 0, 'the network to go');
+    await eventually(() => left().records.length + left().mounts.length === 0, 'the network to go', 30_000);
     expect(await bed.leftovers()).toMatchObject({ interfaces: [], rules: [], leases: [] });
   });
 
@@ -82,12 +85,12 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
     };
     expect(await networks()).toEqual([blueOnly]);
     await bed.configure('90.conf', { cniVersion: '1.0.0', name: 'absent', type: 'not-installed' });
-    await eventually(async () => (await networks())?.length === 2, 'the network to be told');
+    await eventually(async () => (await networks())?.length === 2, 'the network to be told', 30_000);
     expect((await networks())?.find(({ name }) => name === 'absent')).toMatchObject({
       message: expect.stringContaining('"not-installed" is in none of the directories'),
     });
     rmSync(join(bed.dir, 'agent/cni/net.d/90.conf'));
-    await eventually(async () => (await networks())?.length === 1, 'the network to be gone');
+    await eventually(async () => (await networks())?.length === 1, 'the network to be gone', 30_000);
   });
 
   test('the containers of a task share its network, and find names as the document says', async () => {
@@ -159,7 +162,7 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
     expect(stdout(join(status!.sandboxPath!, 'containers/client'))).toBe('only here\nlo\n');
     await platform.kill('alone');
     await platform.untilEnded('alone');
-    await eventually(() => left().mounts.length === 0, 'the namespace to go');
+    await eventually(() => left().mounts.length === 0, 'the namespace to go', 30_000);
   });
 
   test.each([
@@ -182,7 +185,7 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
       state,
       message: expect.stringContaining(message),
     });
-    await eventually(() => left().records.length + left().mounts.length === 0, 'the network to go');
+    await eventually(() => left().records.length + left().mounts.length === 0, 'the network to go', 30_000);
   });
 
   test('an agent that is killed takes tasks back with their networks, and what it was making is made anew', async () => {
@@ -213,7 +216,7 @@ const httpServer = (text: string, port = 'process.env.PORT') =>
       { shell: 'ls /sys/class/net; sleep 1000' },
       { network: { mode: 'Cni', networks: [{ name: 'slow' }] } },
     );
-    await eventually(async () => (await bed.calls()).includes('ADD slow eth0'), 'the plug-in to begin');
+    await eventually(async () => (await bed.calls()).includes('ADD slow eth0'), 'the plug-in to begin', 30_000);
     victim.kill('SIGKILL');
     await once(victim, 'exit');
     await bed.plugin('fast', '');
