@@ -12,7 +12,7 @@ describeIf(`a container with CAP_MKNOD cannot reach devices (${unavailable ?? 'r
   beforeAll(async () => {
     node = await startNode();
     node.isolation.boundingCapabilities = ['MKNOD', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SYS_ADMIN'];
-  });
+  }, 120_000);
   afterAll(() => node.close());
   const mknod = { security: { capabilities: { effective: ['MKNOD' as const] } } };
 

@@ -82,7 +82,7 @@ if (problem) process.stderr.write(`AppArmor in containers skipped: ${problem}\n`
     if (!isMounted) execFileSync('mount', ['-t', 'securityfs', 'none', security]);
     parser('--replace');
     node = await startNode();
-  });
+  }, 120_000);
   afterAll(async () => {
     await node?.close();
     parser('--remove');

@@ -1,8 +1,9 @@
 /** Processors, disk rates, huge pages, swap and pressure, with what the kernel makes of them. */
+import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { ContainerResources, TaskContainer } from '../../../crds/types.generated.ts';
+import type { ContainerResources, Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
 import { createExtraGroups } from '../../../runtime/cgroups/extra.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
@@ -26,7 +27,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
   const running: LaunchSpec[] = [];
   beforeAll(async () => {
     node = await startNode();
-  });
+  }, 120_000);
   afterEach(async () => {
     for (const { containerId } of running.splice(0)) await node.containerizer.destroy(containerId);
   });
@@ -108,6 +109,26 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
     await node.containerizer.recover([other.containerId]);
     expect(await allowed(other, '2')).toEqual(processors);
     expect(existsSync(`/proc/${owner.containerId}`)).toBe(false);
+  });
+
+  cpusetIf('exclusive processors are kept also within a task group', async () => {
+    const groupId = randomUUID();
+    const task = { metadata: { name: 'g', namespace: 'default' }, spec: { containers: [] } } as unknown as Task;
+    const member = async (name: string, exclusiveCpus: boolean) => {
+      const resources = { requests: { cpus: 1, memBytes: 64 << 20 }, limits: {} };
+      const container = { command: ['sleep', '600'], resources: { exclusiveCpus } as TaskContainer['resources'] };
+      const spec = node.spec(container, { resources, groupId, containerId: `${groupId}.${name}` });
+      await node.containerizer.launch(spec);
+      running.push(spec);
+      return spec;
+    };
+    await node.containerizer.prepareGroup!({ groupId, task });
+    const beside = await member('beside', false);
+    const owner = await member('owner', true);
+    const [own] = await both(owner);
+    expect(await both(beside)).toEqual(processors.filter((id) => id !== own));
+    for (const { containerId } of running.splice(0)) await node.containerizer.destroy(containerId);
+    await node.containerizer.destroyGroup!(groupId);
   });
 
   cpusetIf('one processor always stays for the others', async () => {
