@@ -51,6 +51,9 @@ async function latency(): Promise<object[]> {
     native('tepui', { home: disk }),
     native('tepui + seccomp', { home: disk, seccomp }),
     native('tepui + seccomp + init', { home: disk, seccomp, init: true }),
+    native('tepui + seccomp + own user ids', { home: disk, seccomp, ownIds: true }),
+    native('tepui + seccomp + image', { home: disk, seccomp, image: true }),
+    native('tepui + seccomp + image + own user ids', { home: disk, seccomp, image: true, ownIds: true }),
     native('tepui + seccomp, pooled cgroups', { home: disk, seccomp, pool }),
     native('tepui + seccomp, exit record on tmpfs', { home: memory, seccomp }),
   ];

@@ -10,15 +10,22 @@ export interface NativeOptions {
   init?: boolean;
   /** Groups made beforehand and used again, as an agent with a pool has them. */
   pool?: Group[];
+  /** With user ids of its own, mapped in the root file system. */
+  ownIds?: boolean;
+  /** The root file system as the only layer of an image. */
+  image?: boolean;
   /** Where logs and the exit record go. */
   home: string;
 }
 
 let serial = 0;
+const ids = { hostId: 1_879_048_192, size: 65_536 };
 
 /** The same container that `crun spec` describes: its mounts, devices, masks and capabilities. */
-function operations(bed: BenchBed, { seccomp }: NativeOptions): Operation[] {
-  const root = bed.rootfs;
+function operations(bed: BenchBed, { seccomp, ownIds = false, image = false }: NativeOptions): Operation[] {
+  const root = image ? join(bed.dir, 'image-root') : bed.rootfs;
+  if (image) mkdirSync(root, { recursive: true });
+  const owner = ownIds ? ids.hostId : 0;
   const plain = ['nosuid', 'nodev', 'noexec'] as const;
   const node = (name: string, major: number, minor: number): Operation => ({
     op: 'mknod',
@@ -30,8 +37,18 @@ function operations(bed: BenchBed, { seccomp }: NativeOptions): Operation[] {
   });
   const caps = [5, 10, 29]; // KILL, NET_BIND_SERVICE, AUDIT_WRITE
   return [
-    { op: 'mount', source: root, target: root, flags: ['rbind', 'ro'] },
+    image
+      ? {
+          op: 'overlay',
+          target: root,
+          layers: [bed.rootfs],
+          changes: 'memory',
+          flags: ['nodev', 'idmap'],
+          root: { mode: 0o755, uid: owner, gid: owner },
+        }
+      : { op: 'mount', source: root, target: root, flags: ['rbind', 'ro', 'idmap'] },
     { op: 'enterRoot', path: root },
+    ...(image ? ([{ op: 'mkdir', path: '/proc', mode: 0o755 }] as const) : []),
     { op: 'mount', source: 'proc', target: '/proc', fstype: 'proc', flags: [...plain] },
     { op: 'mount', source: 'tmpfs', target: '/dev', fstype: 'tmpfs', flags: ['nosuid'], data: 'mode=755,size=65536k' },
     ...(['pts', 'shm', 'mqueue'].map((name) => ({ op: 'mkdir', path: `/dev/${name}`, mode: 0o755 })) as Operation[]),
@@ -63,10 +80,17 @@ function operations(bed: BenchBed, { seccomp }: NativeOptions): Operation[] {
     { op: 'symlink', target: '/proc/self/fd', path: '/dev/fd' },
     ...maskedPaths.map((path): Operation => ({ op: 'mask', path })),
     ...readonlyPaths.map((path): Operation => ({ op: 'readOnly', path })),
+    ...(image ? ([{ op: 'setMountAttributes', target: '/', set: ['ro'], recursive: false }] as Operation[]) : []),
     { op: 'pivotRoot' },
     { op: 'hostname', name: 'bench' },
     { op: 'loopbackUp' },
     { op: 'rlimit', resource: 7, soft: 1024n, hard: 1024n },
+    ...(ownIds
+      ? ([
+          { op: 'userNamespace', owner },
+          { op: 'user', uid: 0, gid: 0, groups: [] },
+        ] as Operation[])
+      : []),
     { op: 'capabilities', bounding: caps, effective: caps, permitted: caps, inheritable: [], ambient: [] },
     { op: 'noNewPrivileges' },
     ...(seccomp ? ([{ op: 'seccomp', program: seccomp }] as Operation[]) : []),
@@ -109,6 +133,7 @@ export function nativeRequest(bed: BenchBed, options: NativeOptions, group: Grou
     containerId,
     namespaces: { mount: true, pid: true, ipc: true, uts: true, cgroup: true, network: true },
     init: options.init ?? false,
+    ...(options.ownIds && { userNamespace: { uids: ids, gids: ids } }),
     ...(group.cloneIntoCgroup && { cloneIntoCgroup: group.cloneIntoCgroup }),
     operations: [...group.tasks.map((path): Operation => ({ op: 'joinCgroup', path })), ...operations(bed, options)],
     argv,
