@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
@@ -269,6 +272,26 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
     expect(readdirSync(join(node.runtimeDir, 'launches'))).toEqual([]);
     expect(existsSync(join(node.runtimeDir, 'groups', shared.groupId))).toBe(false);
   });
+
+  test('killed at any moment, with all that an agent does with groups, leaves nothing for the next', async () => {
+    const fixture = join(import.meta.dirname, 'fixtures/group-agent.ts');
+    for (let round = 0; round < Number(process.env.TEPUI_CRASH_ROUNDS ?? 6); round++) {
+      const args = [fixture, node.dataDir, node.runtimeDir, node.cgroupRoot];
+      const agent = spawn(process.execPath, ['--disable-warning=ExperimentalWarning', ...args], {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(agent.stdout!, 'data');
+      await delay(20 + Math.random() * 150);
+      agent.kill('SIGKILL');
+      await once(agent, 'close');
+      await node.restart();
+      await node.containerizer.recover([]);
+      expect(leftIn('')).toEqual([]);
+      expect(readdirSync(join(node.runtimeDir, 'launches'))).toEqual([]);
+      expect(readdirSync(join(node.dataDir, 'agent/containers'))).toEqual([]);
+      expect(readdirSync(join(node.runtimeDir, 'groups'))).toEqual([]);
+    }
+  }, 120_000);
 
   test('a container is refused when what it shares is not there', async () => {
     const shared = group([{ name: 'first', shell: 'sleep 1000' }]);
