@@ -17,8 +17,8 @@ export interface DockerDaemon {
   stop(): Promise<void>;
 }
 
-/** Why no daemon can be started here, or one that runs. */
-export async function startDockerDaemon(): Promise<DockerDaemon | string> {
+/** Why no daemon can be started here, or one that runs. In a network namespace of the test's it has its default bridge; else it has no network. */
+export async function startDockerDaemon({ namespace }: { namespace?: string } = {}): Promise<DockerDaemon | string> {
   if (process.getuid?.() !== 0) return 'needs root';
   const busybox = staticBusybox();
   if ('why' in busybox) return busybox.why;
@@ -36,18 +36,12 @@ export async function startDockerDaemon(): Promise<DockerDaemon | string> {
       '--pidfile',
       join(directory, 'pid'),
     ],
-    ...[
-      '--host',
-      `unix://${socketPath}`,
-      '--bridge',
-      'none',
-      '--iptables=false',
-      '--ip6tables=false',
-      '--ip-forward=false',
-    ],
+    ...['--host', `unix://${socketPath}`, '--iptables=false', '--ip6tables=false', '--ip-forward=false'],
     '--ip-masq=false',
+    ...(namespace === undefined ? ['--bridge', 'none'] : ['--bip', '172.31.0.1/24']),
   ];
-  const daemon = spawn('dockerd', args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const [program, ...before] = namespace === undefined ? ['dockerd'] : ['nsenter', `--net=${namespace}`, 'dockerd'];
+  const daemon = spawn(program!, [...before, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   daemon.stderr.on('data', (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-4000);
