@@ -32,8 +32,9 @@ export function addExecCommand(program: Command): void {
       'after',
       '\nThe exit code is that of the command, or 128 + N when signal N ended it, or 125 when it was never started.\nThe command ends when this one does; with -t every key goes to it, ctrl-c too.',
     )
-    .action(async (name: string, words: string[], options: ExecOptions) => {
-      const argv = words[0] === '--' ? words.slice(1) : words;
+    .action(async (name: string, words: string[], _options: ExecOptions, command: Command) => {
+      const argv = commandOf(words, command);
+      const options = command.opts<ExecOptions>();
       const client = await connect(options);
       const { agent } = await runningTask(client, options.namespace, name);
       const [stdin, tty] = [options.stdin === true, options.tty === true];
@@ -59,4 +60,16 @@ export function addExecCommand(program: Command): void {
         local.close();
       }
     });
+}
+
+/** What is after `--`. Options may stand between the task and it, as in kubectl; without `--` everything after the task is the command. */
+function commandOf(words: string[], command: Command): string[] {
+  const end = words.indexOf('--');
+  if (end < 0 || (end > 0 && !words[0]!.startsWith('-'))) return words;
+  const { operands, unknown } = command.parseOptions(words.slice(0, end));
+  const odd = [...operands, ...unknown][0];
+  if (odd !== undefined) throw new CliError(`"${odd}" is no option of exec`, EXIT_CODES.usage.code);
+  const argv = words.slice(end + 1);
+  if (argv.length === 0) throw new CliError('the command is missing', EXIT_CODES.usage.code);
+  return argv;
 }
