@@ -63,7 +63,7 @@ suite('devices of tasks', () => {
     });
     agent = await platform.startAgent();
     await agent.ready;
-  }, 90_000);
+  }, 240_000);
   afterAll(async () => {
     await platform?.close();
     rmSync(directory, { recursive: true, force: true });

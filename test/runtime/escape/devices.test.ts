@@ -16,11 +16,17 @@ describeIf(`a container with CAP_MKNOD cannot reach devices (${unavailable ?? 'r
   afterAll(() => node.close());
   const mknod = { security: { capabilities: { effective: ['MKNOD' as const] } } };
 
+  // An emulated machine makes fewer attempts.
+  const isSlow = process.env.TEPUI_TEST_SLOW !== undefined;
+  const minors = isSlow ? 5 : 16;
+  const majors = isSlow
+    ? [1, 5, 7, 8, 10, 254]
+    : [...Array(14).keys(), 29, 43, 81, 89, 108, 116, 161, 180, 188, 195, 226, 241, 250, 251, 252, 253, 254, 259];
   /** Makes and opens every node of some majors, in /dev, where devices work. */
   const tryAll = `for type in c b; do
-      for major in 1 2 3 4 5 7 8 9 10 11 13 29 43 81 89 108 116 161 180 188 195 226 241 250 251 252 253 254 259; do
+      for major in ${majors.join(' ')}; do
         minor=0
-        while [ $minor -lt 16 ]; do
+        while [ $minor -lt ${minors} ]; do
           if mknod /dev/x $type $major $minor 2>&-; then
             (: < /dev/x) 2>&- && echo "read $type $major:$minor"
             (: > /dev/x) 2>&- && echo "write $type $major:$minor"
