@@ -26,15 +26,26 @@ export const ociRefusals: Record<string, Check> = {
   stdin: ({ stdin }) => (stdin ? 'containerizer oci has no standard input but in exec' : undefined),
 };
 
+const alone =
+  'containerizer oci runs tasks of one container: a runtime cannot join what the native launch keeps for a group';
+
+/** Field of the task -> whether it asks for a group. */
+const groupFields: Record<string, (spec: Task['spec']) => boolean> = {
+  'spec.containers': ({ containers }) => containers.length > 1,
+  'spec.initContainers': ({ initContainers }) => (initContainers?.length ?? 0) > 0,
+};
+
 /** For Agent.status. The isolators are the native ones: they make the launch data. */
 export function describeOci({ name, version }: OciRuntime): AgentContainerizer {
-  const own = Object.keys(ociRefusals).map((field) => `spec.containers[].${field}`);
+  const own = [...Object.keys(groupFields), ...Object.keys(ociRefusals).map((field) => `spec.containers[].${field}`)];
   return { name: 'oci', version: `${name} ${version}`, unsupported: [...new Set([...refusedFields(), ...own])] };
 }
 
 /** `field: reason` sentences; empty when it can run the task. */
 export function ociUnsupported(task: Task): string[] {
   const problems = unsupportedFields(task);
+  for (const [field, isGroup] of Object.entries(groupFields))
+    if (isGroup(task.spec)) problems.push(`${field}: ${alone}`);
   const lists = { containers: task.spec.containers ?? [], initContainers: task.spec.initContainers ?? [] };
   for (const [name, containers] of Object.entries(lists)) {
     for (const [index, container] of containers.entries()) {
