@@ -97,6 +97,23 @@ afterAll(() => bed?.close());
     expect(await bed.leftovers()).toEqual(nothing);
   });
 
+  test('as many set-ups at once as an agent has slots give as many addresses, and leave nothing', async () => {
+    const ids = Array.from({ length: 8 }, () => randomUUID());
+    const task = (index: number) =>
+      cniTask(
+        { networks: [{ name: 'blue' }] },
+        { containers: [{ name: 'main', ports: [{ name: 'http', containerPort: 80, hostPort: 31700 + index }] }] },
+        `t${index}`,
+      );
+    const made = await Promise.all(ids.map((id, index) => bed.networks.setUp(task(index), id)));
+    const addresses = made.map(({ infos }) => infos[0]!.ipAddresses![0]!);
+    expect(new Set(addresses).size).toBe(8);
+    await bed.serve(ids[7]!, 80, 'the last');
+    expect(bed.inHost('curl', '-sS', '--max-time', '10', 'http://10.77.0.1:31707/')).toBe('the last');
+    await Promise.all(ids.map((id) => bed.networks.tearDown(id)));
+    expect(await bed.leftovers()).toEqual(nothing);
+  });
+
   test('several networks give several interfaces, by place or by name; an address can be asked for', async () => {
     const id = randomUUID();
     const networks = [
