@@ -5,7 +5,7 @@
  * Needs root, docker-registry, skopeo, umoci. `node bench/images.ts [--rounds N] [--mebibytes N] [--json]`.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,10 +38,14 @@ try {
     'tepui, everything is there': () => again(),
   };
   const times: Record<string, number[]> = {};
+  const cpu: Record<string, number[]> = {};
   for (let round = 0; round < Number(values.rounds); round++)
     for (const [name, pullOnce] of Object.entries(peers)) {
       times[name] ??= [];
+      cpu[name] ??= [];
+      const before = cpuMs();
       times[name].push(await pullOnce(round));
+      cpu[name].push(cpuMs() - before);
     }
   const peer = median(times['skopeo copy + umoci unpack']!);
   const rows = Object.entries(times).map(([name, all]) => ({
@@ -49,6 +53,7 @@ try {
     medianMs: Math.round(median(all)),
     minMs: Math.round(Math.min(...all)),
     ratio: Number((median(all) / peer).toFixed(2)),
+    cpuMs: Math.round(median(cpu[name]!)),
   }));
   console.log(
     `image: ${size.files} files, ${(size.bytes / 2 ** 20).toFixed(0)} MiB in 4 gzip layers; ${values.rounds} rounds`,
@@ -59,6 +64,14 @@ try {
 } finally {
   registry.stop();
   rmSync(base, { recursive: true, force: true });
+}
+
+/** Of this process and its children that have ended: not the registry's. A busy machine changes it less than the time that passes. */
+function cpuMs(): number {
+  const fields = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]) * 10, 0);
 }
 
 async function pull(round: number, durable: boolean): Promise<number> {

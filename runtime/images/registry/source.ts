@@ -35,12 +35,19 @@ export function registrySource(reference: RegistryReference, options: RegistrySo
   return {
     async resolve(signal) {
       if (reference.digest !== undefined) return reference.digest;
-      return anywhere(endpoints, signal, retryDelaysMs, async (endpoint) => {
-        const response = await endpoint.send('HEAD', `manifests/${wanted}`, accept, signal);
-        discard(response);
-        const digest = response.headers['docker-content-digest'];
-        return isDigest(digest) ? digest : undefined;
-      });
+      try {
+        return await anywhere(endpoints, signal, retryDelaysMs, async (endpoint) => {
+          const response = await endpoint.send('HEAD', `manifests/${wanted}`, accept, signal);
+          discard(response);
+          const digest = response.headers['docker-content-digest'];
+          return isDigest(digest) ? digest : undefined;
+        });
+      } catch (error) {
+        // Some registries know no HEAD: the manifest itself tells.
+        const isOdd = error instanceof SourceFailed && !error.retryable && !error.notFound && !error.unauthorized;
+        if (isOdd) return undefined;
+        throw error;
+      }
     },
     manifest: (digest, signal) =>
       anywhere(endpoints, signal, retryDelaysMs, async (endpoint) => {

@@ -1,5 +1,6 @@
 /** One layer from its compressed bytes to files: decompress, check, read the tar, and let the launcher's `unpack` role make the entries. */
 import { createHash } from 'node:crypto';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { decompress } from './decompress.ts';
 import { createLayerEntries, LayerRefused, type LayerShape } from './layer-entries.ts';
 import { startMaker } from './maker.ts';
@@ -28,6 +29,8 @@ export interface UnpackedLayer extends LayerShape {
   bytes: number;
 }
 
+/** Hashed and read at once: others have their turn in between, for this may be the thread that launches tasks. */
+const SLICE = 256 * 1024;
 const SPACE_CHECK_BYTES = 64 * 2 ** 20;
 
 /** Rejects with LayerRefused, UnpackFailed, the signal's reason, or what the source rejects with; the directory is then to be thrown away. */
@@ -59,9 +62,13 @@ export async function unpackLayer(layer: UnpackLayer): Promise<UnpackedLayer> {
       total += chunk.length;
       unchecked += chunk.length;
       if (total > layer.maxBytes) throw new LayerRefused(`it unpacks to more than ${layer.maxBytes} bytes`);
-      hash.update(chunk);
-      reader.push(chunk);
-      await maker.write(parts.splice(0));
+      for (let at = 0; at < chunk.length; at += SLICE) {
+        const slice = chunk.subarray(at, at + SLICE);
+        hash.update(slice);
+        reader.push(slice);
+        await maker.write(parts.splice(0));
+        await nextTurn();
+      }
       if (unchecked >= SPACE_CHECK_BYTES) {
         unchecked = 0;
         await layer.checkSpace?.();

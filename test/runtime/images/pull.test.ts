@@ -373,6 +373,17 @@ suite('a registry that is not to be trusted', () => {
     await expect(provision()).rejects.toThrow(reason);
   });
 
+  test('that knows no HEAD is asked for the manifest itself', async () => {
+    const layout = join(bed.directory, 'headless');
+    const digest = writeLayout(layout, 'x', [{ blob: tar([{ path: 'x', content: 'x' }]) }]);
+    const read = (name: string) => readFileSync(join(layout, 'blobs/sha256', name.slice('sha256:'.length)));
+    answer = ({ url = '', method }): Answer => {
+      if (method === 'HEAD') return { status: 405 };
+      return { status: 200, body: read(url.includes('/manifests/') ? digest : url.split('/').at(-1)!) };
+    };
+    await expect(provision()).resolves.toMatchObject({ digest });
+  });
+
   test('that sends more, less or other bytes than it announced is refused', async () => {
     const blob = tar([{ path: 'x', content: 'x'.repeat(5000) }]);
     const layout = join(bed.directory, 'lies');
