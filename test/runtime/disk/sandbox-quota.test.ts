@@ -3,7 +3,11 @@ import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
+import type { Volume } from '../../../crds/types.generated.ts';
 import { type DiskLimits, openDiskLimits } from '../../../runtime/agent/disk-limits/disk-limits.ts';
+import { inspectDisks } from '../../../runtime/agent/volumes/disks.ts';
+import { openIdentities } from '../../../runtime/agent/volumes/identities.ts';
+import { provide, remove as removeVolume, resize } from '../../../runtime/agent/volumes/steps.ts';
 import { openProjectIds } from '../../../runtime/disk/project-ids.ts';
 import { openProjectQuota } from '../../../runtime/disk/project-quota.ts';
 import { type QuotaPlace, quotaPlace } from '../../setup/project-quota.ts';
@@ -113,5 +117,44 @@ suite('a sandbox with a quota', () => {
     await limits.releasing(sandbox);
     rmSync(sandbox, { recursive: true });
     await limits.released(sandbox);
+  });
+
+  test('is what a persistent volume has too, and follows its size', async () => {
+    const quota = openProjectQuota();
+    const projectIds = await openProjectIds({ directory: join(base, 'volume-ids'), instance: 'abcdef012345', quota });
+    const identities = await openIdentities(join(base, 'identities'));
+    const volumes = join(base, 'volumes');
+    mkdirSync(volumes, { mode: 0o755 });
+    const parts = async () => ({
+      quota,
+      projectIds,
+      identities,
+      isLiving: () => true,
+      disks: await inspectDisks([], { root: volumes, dataDir: '/nowhere' }, quota),
+    });
+    const volume = {
+      metadata: { namespace: 'default', name: 'v', uid: 'u' },
+      spec: { size: '2Mi', owner: { user: '65534' } },
+      status: { state: 'Bound', agentName: 'a' },
+    } as Volume;
+    const { path, capacity } = await provide(volume, await parts());
+    expect(capacity).toBe('2Mi');
+    const write = () => {
+      const file = spawnSync('dd', ['if=/dev/zero', `of=${path}/x`, 'bs=64k', 'count=64'], {
+        encoding: 'utf8',
+        uid: 65534,
+        gid: 65534,
+        cwd: '/',
+      });
+      return file.stderr;
+    };
+    execFileSync('chmod', ['755', join(volumes, 'roles'), join(volumes, 'roles/*')]);
+    expect(write()).toMatch('Disk quota exceeded');
+    volume.spec.size = '16Mi';
+    expect(await resize(volume, await parts())).toEqual({ capacity: '16Mi' });
+    expect(write()).not.toMatch('quota');
+    await removeVolume(volume, await parts());
+    expect(readdirSync(join(base, 'volume-ids'))).toEqual([]);
+    expect(readdirSync(join(base, 'identities'))).toEqual([]);
   });
 });
