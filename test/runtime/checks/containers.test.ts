@@ -1,7 +1,7 @@
 /** Checks of real containers: inside their namespaces, with their own user, and nothing left behind. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import type { TaskContainer } from '../../../crds/types.generated.ts';
 import type { CheckReport } from '../../../runtime/checks/judge.ts';
 import { type ChecksOptions, type RunningChecks, startChecks } from '../../../runtime/checks/start.ts';
@@ -9,6 +9,9 @@ import { targetOf } from '../../../runtime/checks/target.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
 import { startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
 import { visibleNode } from '../visible-node.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 const when = unavailable ? test.skip : test;
 const runtime = unavailable ? undefined : visibleNode();

@@ -1,8 +1,11 @@
 import { createServer, type Server } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { visibleNode } from '../visible-node.ts';
 import { eventually, startNode, type TestNode, unavailable } from './harness.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 const when = unavailable ? test.skip : test;
 let node: TestNode;

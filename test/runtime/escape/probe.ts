@@ -3,11 +3,14 @@ import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect } from '@jest/globals';
+import { expect, jest } from '@jest/globals';
 import type { TaskContainer } from '../../../crds/types.generated.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
 import { cachedBuild, compile } from '../../../runtime/launcher/build.ts';
 import { nobody, type Result, root, type TestNode } from '../containerizers/harness.ts';
+
+// The first test of a machine compiles the launcher, and the program, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 const source = fileURLToPath(new URL('probe.c', import.meta.url));
 const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16);

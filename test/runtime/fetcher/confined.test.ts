@@ -2,11 +2,14 @@
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { type ConfinedTool, createToolRunner, succeeded, type ToolRunner } from '../../../runtime/fetcher/confined.ts';
 import { buildLauncher } from '../../../runtime/launcher/build.ts';
 import { mountsBelow } from '../launcher/harness.ts';
 import { unavailable, user } from './harness.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 const when = unavailable ? test.skip : test;
 let tools: ToolRunner;

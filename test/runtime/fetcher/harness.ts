@@ -3,9 +3,13 @@ import { chownSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, 
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import type { FetchUri } from '../../../crds/types.generated.ts';
 import { type Fetcher, type FetcherOptions, type FetchRequest, openFetcher } from '../../../runtime/fetcher/index.ts';
 import { mountsBelow } from '../launcher/harness.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 export const unavailable = process.getuid?.() === 0 ? undefined : 'needs root';
 export const user = { uid: 65534, gid: 65534, supplementalGids: [], name: 'nobody' };

@@ -2,9 +2,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { type ConfinedRequest, runConfined } from '../../../runtime/launcher/exec.ts';
 import { type Bed, eventually, isolated, makeBed, mountsBelow, processesWith } from './harness.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 const bedNamespaces = { mount: true, pid: true, ipc: true, uts: true, cgroup: true, network: true };
 let bed: Bed;

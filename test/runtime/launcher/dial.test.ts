@@ -3,10 +3,13 @@ import { readFile, readlink } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { text } from 'node:stream/consumers';
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import { DialFailed, dial } from '../../../runtime/launcher/dial.ts';
 import { visibleNode } from '../visible-node.ts';
 import { type Bed, eventually, makeBed, processesWith } from './harness.ts';
+
+// The first test of a machine compiles the launcher, which takes its time on a busy one.
+jest.setTimeout(120_000);
 
 /** In the container: an echo server on 127.0.0.1:81, one on [::1]:82, one at :83 that hangs up with a reset, one at :84 that only talks. */
 const server = `
