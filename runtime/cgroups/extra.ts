@@ -98,7 +98,11 @@ export function createExtraGroups(
       }
     },
     removeRoot() {
-      for (const controller of inV1) removeEmptyPath(mountOf(controller), `${root}/${sharedName(controller)}`);
+      for (const controller of inV1) {
+        removeEmptyPath(mountOf(controller), `${root}/${sharedName(controller)}`);
+        // Its members may never have been made.
+        removeEmptyPath(mountOf(controller), `${root}/_shared`);
+      }
       for (const controller of inV1) removeEmptyPath(mountOf(controller), root);
     },
   };

@@ -69,6 +69,13 @@ describe('groups in v1 hierarchies', () => {
     expect([existsSync(join(top, 'blkio/tepui')), existsSync(join(top, 'devices/tepui'))]).toEqual([false, false]);
   });
 
+  test('the place of shared rules is removed also when nobody ever joined it', () => {
+    const extra = open();
+    extra.aboveShared();
+    extra.removeRoot();
+    expect(existsSync(join(top, 'devices/tepui'))).toBe(false);
+  });
+
   test('a controller of the v2 mount of a hybrid host is switched on above the container’s group', () => {
     const extra = open();
     expect([extra.version('hugetlb'), extra.version('devices'), extra.version('io')]).toEqual(['v2', 'v1', 'v1']);
