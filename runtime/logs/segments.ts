@@ -24,7 +24,9 @@ export async function openSegments(sandbox: string, file: LogFile): Promise<Open
       continue;
     }
     await closeSegments(repeated);
-    return newestFirst.filter((segment) => !repeated.includes(segment)).reverse();
+    const oldestFirst = newestFirst.filter((segment) => !repeated.includes(segment)).reverse();
+    // After many rotations in one listing the names do not tell the order any more: the times of the last writes do.
+    return repeated.length > 0 ? oldestFirst.sort((a, b) => a.modifiedMs - b.modifiedMs) : oldestFirst;
   }
 }
 
@@ -34,9 +36,12 @@ export async function closeSegments(segments: OpenLog[]): Promise<void> {
 }
 
 async function openAll(sandbox: string, file: LogFile, into: OpenLog[]): Promise<void> {
+  let missing = 0;
   for (let index = 0; index <= mostRotated; index += 1) {
     const segment = await openLogFile(sandbox, file, index);
     if (segment !== undefined) into.push(segment);
-    else if (index > 0) return;
+    missing = segment === undefined ? missing + 1 : 0;
+    // Between two renames of a rotation one name is missing, and older ones are behind it.
+    if (missing === 2) return;
   }
 }

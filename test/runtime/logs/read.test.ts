@@ -2,7 +2,9 @@ import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -34,6 +36,16 @@ function rotate(keep: number): void {
       // Not there yet.
     }
   }
+}
+
+function openFiles(): string[] {
+  return readdirSync('/proc/self/fd').flatMap((fd) => {
+    try {
+      return [readlinkSync(`/proc/self/fd/${fd}`)];
+    } catch {
+      return []; // closed meanwhile
+    }
+  });
 }
 
 async function all(options: ReadLogOptions = {}, file: 'stdout' | 'stderr' = 'stdout'): Promise<string> {
@@ -124,6 +136,13 @@ describe('reading', () => {
     execFileSync('mkfifo', [at('stdout')]);
     expect(await all()).toBe('');
   });
+
+  test('sees the older files also in the moment of a rotation in which one name is missing', async () => {
+    write('stdout.3', 'one\n');
+    write('stdout.2', 'two\n');
+    write('stdout', 'three\n');
+    expect(await all()).toBe('one\ntwo\nthree\n');
+  });
 });
 
 describe('following', () => {
@@ -146,7 +165,8 @@ describe('following', () => {
       const text = `line ${line}\n`;
       appendFileSync(at('stdout'), text);
       expected += text;
-      if (line % 17 === 16) rotate(3);
+      // All are kept: how far the reader lags behind on a busy machine must not matter.
+      if (line % 17 === 16) rotate(30);
       if (line % 5 === 0) await sleep(1);
     }
     ended.resolve();
@@ -182,8 +202,7 @@ describe('following', () => {
       const aborted = new AbortController();
       for await (const _chunk of readLog(sandbox, 'stdout', { ...options, signal: aborted.signal })) aborted.abort();
     }
-    const open = execFileSync('ls', ['-l', `/proc/${process.pid}/fd`], { encoding: 'utf8' });
-    expect(open).not.toContain(sandbox);
+    expect(openFiles().filter((path) => path.startsWith(sandbox))).toEqual([]);
   });
 
   test('ends quietly when the reader goes, and leaves no file open', async () => {
