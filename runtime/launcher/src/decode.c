@@ -381,3 +381,13 @@ bool finish_frame(struct output *output, size_t start) {
 	if (!output->failed) memcpy(output->data + start, &length, 4);
 	return !output->failed;
 }
+
+/* A whole FAILED frame; to be finished. */
+size_t start_failure(struct output *output, uint32_t request, const struct failure *failure) {
+	size_t frame = start_frame(output, FRAME_FAILED, request);
+	put_number(output, (uint32_t)failure->op, 4);
+	put_number(output, (uint32_t)failure->err, 4);
+	put_text(output, failure->step);
+	put_text(output, failure->message);
+	return frame;
+}

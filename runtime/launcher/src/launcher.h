@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef PROTOCOL_VERSION /* another one: for tests */
@@ -112,6 +113,7 @@ struct output { /* frames on their way to a client; grows, up to a limit */
 void put_number(struct output *output, uint64_t value, size_t bytes);
 void put_text(struct output *output, const char *text);
 size_t start_frame(struct output *output, uint32_t type, uint32_t request);
+size_t start_failure(struct output *output, uint32_t request, const struct failure *failure);
 bool finish_frame(struct output *output, size_t start);
 uint64_t take_number(struct cursor *cursor, size_t bytes);
 const char *take_text(struct cursor *cursor);
@@ -139,6 +141,7 @@ struct spawn {
 	bool share_memory; /* vfork-style: the caller sleeps until the child execs or exits */
 };
 pid_t spawn(const struct spawn *spawn);
+uint64_t clock_ms(clockid_t clock);
 int write_all(int fd, const void *data, size_t length);
 int open_parent(const char *path, char name[NAME_MAX + 1]);
 
@@ -252,6 +255,17 @@ int enter_shared_pids(const struct request *request, int peer, struct failure *f
 int become_namespace_root(struct world *w);
 int join_namespace(struct world *w, const struct op *op);
 int enter_user_namespace(struct world *w, const struct op *op);
+
+/* state.c */
+enum { MAX_STATE = 2 * PATH_MAX + 128 };
+struct supervised {
+	int supervisor, pid;
+	unsigned long long supervisor_start, start;
+	unsigned flags;
+	const char *exit_record, *cgroup;
+};
+int write_state(int runtime_fd, const char *name, const struct supervised *state);
+bool read_state(int runtime_fd, const char *name, struct supervised *state, char text[MAX_STATE]);
 
 /* supervise.c, serve.c, exec.c, dial.c */
 enum report_kind { REPORT_STARTED = 1, REPORT_FAILED, REPORT_EXITED };

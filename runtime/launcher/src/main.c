@@ -32,6 +32,12 @@ int fail(struct failure *failure, const char *step, const char *format, ...) {
 	return -1;
 }
 
+uint64_t clock_ms(clockid_t clock) {
+	struct timespec now;
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 int write_all(int fd, const void *data, size_t length) {
 	const char *at = data;
 	while (length > 0) {

@@ -9,7 +9,6 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <time.h>
 
 enum kind { LISTENER, CLIENT, CONTAINER };
 enum { IDLE_MS = 3000, LOST_MS = 5 };
@@ -48,12 +47,6 @@ static struct server {
 	unsigned clients, containers, lost;
 	bool stop;
 } server;
-
-static uint64_t now_ms(clockid_t clock) {
-	struct timespec now;
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
 
 static void add_source(struct source *source, enum kind kind, int fd) {
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
@@ -104,12 +97,7 @@ static void end_frame(struct client *client, size_t start) {
 }
 
 static void put_failure(struct client *client, uint32_t request, const struct failure *failure) {
-	size_t frame = start_frame(&client->output, FRAME_FAILED, request);
-	put_number(&client->output, (uint32_t)failure->op, 4);
-	put_number(&client->output, (uint32_t)failure->err, 4);
-	put_text(&client->output, failure->step);
-	put_text(&client->output, failure->message);
-	end_frame(client, frame);
+	end_frame(client, start_failure(&client->output, request, failure));
 }
 
 static void broadcast(uint32_t type, const char *id, const char *record) {
@@ -167,7 +155,7 @@ static void end_lost(struct container *container) {
 	struct failure failure = {.op = -1, .step = "supervise", .message = "the supervisor was killed during the launch"};
 	struct client *client = find_client(container->client);
 	char record[MAX_ID + 128];
-	uint64_t waited = now_ms(CLOCK_MONOTONIC) - container->lost_since;
+	uint64_t waited = clock_ms(CLOCK_MONOTONIC) - container->lost_since;
 	if (signal_container(&container->target, SIGKILL) > 0 && waited < 10000) return;
 	server.lost--;
 	if (!container->started) { /* there was no container yet: it failed to start, and did not end */
@@ -176,7 +164,7 @@ static void end_lost(struct container *container) {
 		return forget(container);
 	}
 	snprintf(record, sizeof record, "{\"containerId\":\"%s\",\"finishedAtMs\":%llu,\"lost\":true}\n", container->id,
-		(unsigned long long)now_ms(CLOCK_REALTIME));
+		(unsigned long long)clock_ms(CLOCK_REALTIME));
 	replace_exit_record(container->exit_record, record);
 	broadcast(FRAME_EXIT, container->id, record);
 	forget(container);
@@ -191,7 +179,7 @@ static void supervisor_ended(struct container *container) {
 		return forget(container);
 	}
 	container->state = LOST;
-	container->lost_since = now_ms(CLOCK_MONOTONIC);
+	container->lost_since = clock_ms(CLOCK_MONOTONIC);
 	server.lost++;
 }
 
@@ -353,29 +341,21 @@ static void accept_client(void) {
 
 /* Takes over a container of an earlier serve; how one ended that ended meanwhile is in its exit record. */
 static void adopt(const char *id) {
-	char path[MAX_ID + 16], text[2 * PATH_MAX + 128];
-	int supervisor, pid;
-	unsigned long long supervisor_start, start;
-	unsigned flags;
+	char path[MAX_ID + 16], text[MAX_STATE];
+	struct supervised state;
 	snprintf(path, sizeof path, "containers/%s", id);
-	CLEANUP_FD int file = openat(server.runtime, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-	ssize_t length = file < 0 ? -1 : RETRY(read(file, text, sizeof text - 1));
-	text[length > 0 ? length : 0] = '\0';
-	char *rest = text, *first = strsep(&rest, "\n"), *record = strsep(&rest, "\n"), *cgroup = strsep(&rest, "\n");
-	if (!cgroup || sscanf(first, "%d %llu %d %llu %u", &supervisor, &supervisor_start, &pid, &start, &flags) != 5) {
+	if (!read_state(server.runtime, path, &state, text)) {
 		unlinkat(server.runtime, path, 0); /* the supervisor died writing it, and took its container along */
 		return;
 	}
-	int pidfd = (int)syscall(SYS_pidfd_open, supervisor, 0);
-	bool alive = pidfd >= 0 && process_start(supervisor, false) == supervisor_start;
-	struct container *container = new_container(id, pidfd, record, cgroup);
+	int pidfd = (int)syscall(SYS_pidfd_open, state.supervisor, 0);
+	bool alive = pidfd >= 0 && process_start(state.supervisor, false) == state.supervisor_start;
+	struct container *container = new_container(id, pidfd, state.exit_record, state.cgroup);
 	if (!container) return;
 	container->adopted = container->started = true;
 	container->state = RUNNING;
-	container->supervisor = supervisor;
-	container->target.pid = pid;
-	container->target.start = start;
-	container->target.flags = flags;
+	container->supervisor = state.supervisor;
+	container->target = (struct target){state.pid, state.start, state.flags, container->cgroup};
 	if (!alive) supervisor_ended(container);
 }
 

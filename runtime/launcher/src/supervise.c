@@ -104,13 +104,10 @@ void drop_exit_record(const char *path) {
 	if (file >= 0 && pread(file, &first, 1, 0) >= 0 && first == ' ') unlinkat(dir, name, 0);
 }
 
-/* What a later `serve` needs to find this supervisor and its container again. Not durable: neither survives a reboot. */
-static int write_state(const struct request *request) {
-	char text[2 * PATH_MAX + 128];
-	int length = snprintf(text, sizeof text, "%d %llu %d %llu %u\n%s\n%s\n", getpid(), (unsigned long long)process_start(getpid(), false), self.target.pid,
-		(unsigned long long)self.target.start, self.target.flags, request->exit_record, self.cgroup);
-	CLEANUP_FD int fd = openat(self.runtime, self.state_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return fd < 0 ? -1 : write_all(fd, text, (size_t)length);
+static int note_state(const struct request *request) {
+	struct supervised state = {.supervisor = getpid(), .pid = self.target.pid, .supervisor_start = process_start(getpid(), false), .start = self.target.start,
+		.flags = self.target.flags, .exit_record = request->exit_record, .cgroup = self.cgroup};
+	return write_state(self.runtime, self.state_name, &state);
 }
 
 static int tell(const struct report *report) {
@@ -307,7 +304,7 @@ _Noreturn void supervise(struct request *request, void *frame, size_t frame_size
 	self.target.cgroup = self.cgroup;
 	self.target.flags = request->flags;
 	bool started = start(request, &report.failure) == 0;
-	if (started && write_state(request) < 0) started = fail(&report.failure, "state", "cannot write the state file") == 0;
+	if (started && note_state(request) < 0) started = fail(&report.failure, "state", "cannot write the state file") == 0;
 	if (!started) give_up(&report);
 	munmap(frame, frame_size);
 	report.kind = REPORT_STARTED;

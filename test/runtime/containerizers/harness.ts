@@ -176,9 +176,11 @@ function processesNaming(text: string): string[] {
   });
 }
 
-/** Until the condition holds; throws after five seconds. */
+const eventuallyMs = 5000 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
+
+/** Until the condition holds; throws after five seconds (more on a slow machine). */
 export async function eventually(condition: () => boolean | Promise<boolean>, what = 'condition'): Promise<void> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + eventuallyMs;
   while (!(await condition())) {
     if (Date.now() > deadline) throw new Error(`timed out: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { hierarchiesToLeave } from '../../../runtime/cgroups/launcher-groups.ts';
 import { buildLauncher } from '../../../runtime/launcher/build.ts';
 import { connectLauncher } from '../../../runtime/launcher/client.ts';
@@ -17,15 +17,22 @@ const compiled = hasCompiler && process.getuid?.() === 0 ? describe : describe.s
 const sources = join(import.meta.dirname, '../../../runtime/launcher/src');
 
 compiled('a launcher of another protocol', () => {
+  let builds: string;
   let directory: string;
   let other: string;
+  let binary: string;
+  beforeAll(async () => {
+    builds = await mkdtemp('/var/lib/tepui-builds-');
+    other = join(builds, 'other-launcher');
+    const files = (await readdir(sources)).filter((name) => name.endsWith('.c')).map((name) => join(sources, name));
+    await run('cc', ['-std=gnu11', '-O1', '-DPROTOCOL_VERSION=1', '-DBUILD_ID="other"', '-o', other, ...files]);
+    binary = await buildLauncher();
+  }, 300_000);
+  afterAll(() => rm(builds, { recursive: true }));
   beforeEach(async () => {
     directory = await mkdtemp('/var/lib/tepui-replace-');
     await mkdir(join(directory, 'run'), { mode: 0o700 });
-    other = join(directory, 'other-launcher');
-    const files = (await readdir(sources)).filter((name) => name.endsWith('.c')).map((name) => join(sources, name));
-    await run('cc', ['-std=gnu11', '-O1', '-DPROTOCOL_VERSION=1', '-DBUILD_ID="other"', '-o', other, ...files]);
-  }, 120_000);
+  });
   afterEach(() => rm(directory, { recursive: true }));
 
   test('is replaced, and its containers are listed, signalled and their end is told', async () => {
@@ -52,7 +59,7 @@ compiled('a launcher of another protocol', () => {
       'the start',
     );
 
-    const launcher = await connectLauncher({ runtimeDir, binary: await buildLauncher() });
+    const launcher = await connectLauncher({ runtimeDir, binary });
     expect((await launcher.ping()).protocol).toBe(2);
     expect(await launcher.list()).toMatchObject([{ containerId: 'kept', state: 'running' }]);
     launcher.track('kept', request.exitRecord);
@@ -70,7 +77,7 @@ compiled('a launcher of another protocol', () => {
     const mount = (await readdir('/sys/fs/cgroup')).includes('pids') ? '/sys/fs/cgroup/pids' : '/sys/fs/cgroup';
     const name = `tepui-test-${process.pid}/node/_launcher`;
     await mkdir(join(mount, name), { recursive: true });
-    const launcher = await connectLauncher({ runtimeDir, groups: () => [mount, name] });
+    const launcher = await connectLauncher({ runtimeDir, binary, groups: () => [mount, name] });
     const members = (await readFile(join(mount, name, 'cgroup.procs'), 'utf8')).trim().split('\n');
     expect(members).toEqual((await processesWith(runtimeDir)).map(String));
     await launcher.shutdownIfIdle();
