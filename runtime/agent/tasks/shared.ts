@@ -78,16 +78,19 @@ async function noteFailure(runner: TaskRunner, { message }: Error): Promise<void
 /** After all containers are gone. The record is then Cleaned, in memory: after a crash it is done again, which is cheaper than an fsync. */
 export async function removeShared(runner: TaskRunner): Promise<void> {
   const { containerizer, devices, memoryVolumes, networks, volumes } = runner.context;
-  const { isGroup, groupId, gpus } = runner.requireRecord();
+  const { isGroup, groupId, gpus, task } = runner.requireRecord();
   if (isGroup) await containerizer.destroyGroup?.(groupId);
-  if (groupId !== '') {
-    await memoryVolumes.remove(groupId);
-    await networks.tearDown(groupId);
-  }
+  // Most tasks have neither, and looking for what is mounted takes its time.
+  if (groupId !== '' && (task === undefined || hasMemoryVolumes(task))) await memoryVolumes.remove(groupId);
+  if (groupId !== '' && (task === undefined || needsNetwork(task))) await networks.tearDown(groupId);
   runner.sharedParts = undefined;
   runner.changeInMemory((record) => ({ ...record, phase: 'Cleaned' }));
   const { namespace, volumes: names } = runner.requireRecord();
   volumes.released(namespace, names);
   if (gpus) devices.freed();
   runner.context.idRanges?.release(runner.uid);
+}
+
+function hasMemoryVolumes({ spec }: Task): boolean {
+  return (spec.volumes ?? []).some(({ tmpfs, secret, configMap }) => tmpfs ?? secret ?? configMap);
 }

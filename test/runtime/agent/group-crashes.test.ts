@@ -90,14 +90,8 @@ suite('an agent that is killed in the launch of a task group', () => {
       expect('init\none\ntwo\n'.startsWith(order)).toBe(true);
       if (status!.state === 'Finished') expect([name, order]).toEqual([name, 'init\none\ntwo\n']);
       // Cut in a launch of which nobody can say whether it ran: said so, and not started again.
-      else
-        expect([name, status!.state, status!.reason, status!.message, errors()]).toEqual([
-          name,
-          expect.stringMatching('Dropped|Gone'),
-          expect.stringMatching('AgentRestarted|ExecutorTerminated'),
-          expect.anything(),
-          expect.anything(),
-        ]);
+      else if (!['AgentRestarted', 'ExecutorTerminated'].includes(status!.reason ?? ''))
+        throw new Error(`${name} ended otherwise: ${JSON.stringify([status, errors()], null, 1)}`);
     }
     process.stderr.write(`killed at ${names.length} steps: ${JSON.stringify(outcomes)}\n`);
     expect(names.length).toBeGreaterThan(1);
