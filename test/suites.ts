@@ -22,7 +22,7 @@ export interface Suite {
 }
 
 /** What of the runtime meets the kernel. The agent's own logic (a third of the suite) does not differ, and the machine is emulated: 10 times as slow. */
-const ON_CGROUP_V2 = ['cgroups', 'isolators', 'containerizers', 'launcher', 'seccomp', 'volumes', 'escape'];
+const ON_CGROUP_V2 = ['cgroups', 'isolators', 'containerizers', 'launcher', 'seccomp', 'volumes', 'disk', 'escape'];
 
 /** Every suite, cheap ones first. */
 export const SUITES: Suite[] = [
