@@ -44,7 +44,7 @@ describeIf(`the file system of a container with an image (${why ?? 'root, busybo
     await node.containerizer.launch(spec);
     await node.containerizer.wait(spec.containerId);
     expect(node.output(spec) + node.output(spec, 'stderr')).toBe('/mnt/tepui/sandbox\n');
-    expect(readdirSync(spec.sandbox).sort()).toEqual(['stderr', 'stdout', 'written']);
+    expect(readdirSync(spec.sandbox)).toContain('written');
     await node.containerizer.destroy(spec.containerId);
     expect(written()).toEqual(['bin']);
   });
