@@ -22,6 +22,7 @@ describe('from a launch request to an OCI configuration', () => {
       { op: 'mkdir', path: '/usr', mode: 0o755 },
       { op: 'mount', source: '/usr', target: '/usr', flags: ['rbind', 'ro'] },
       { op: 'mask', path: '/etc/shadow' },
+      { op: 'setMountAttributes', target: '/', set: ['ro'], recursive: false },
     ];
     const { config, operations } = toOci(
       request([
