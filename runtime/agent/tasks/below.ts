@@ -1,6 +1,7 @@
 /** Making directories below one in which somebody else may rename and link as he likes, without ever working outside of it. */
+import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, realpath } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { entryOf, openDirectory, openEntry } from '../../volumes/anchored.ts';
 
@@ -50,13 +51,7 @@ async function walk(root: string, parts: string[], { owner, mode, file }: Ensure
         await makeFile(place, owner);
         return (await lstat(place)).isSymbolicLink() ? index : undefined;
       }
-      const isNew = await mkdir(place, { mode: 0o755 }).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === 'EEXIST') return false;
-          throw error;
-        },
-      );
+      await makeDirectory(directory, name, { owner, ...(isLast && { mode }) });
       let next: FileHandle;
       try {
         next = await openEntry(directory, name);
@@ -68,14 +63,46 @@ async function walk(root: string, parts: string[], { owner, mode, file }: Ensure
       }
       await directory.close();
       directory = next;
-      if (isNew && owner !== undefined) await directory.chown(owner.uid, owner.gid);
-      // After the change of owner, and whatever the umask is.
-      if (isNew && isLast && mode !== undefined) await directory.chmod(mode);
     }
     return undefined;
   } finally {
     await directory.close();
   }
+}
+
+/**
+ * An existing one, of whatever kind, is left as it is. A new one gets its name when it has its owner and mode: an agent that is killed in between
+ * must not leave a directory behind that its user may not write to.
+ */
+async function makeDirectory(
+  directory: FileHandle,
+  name: string,
+  { owner, mode = 0o755 }: EnsureOptions,
+): Promise<void> {
+  const place = entryOf(directory, name);
+  if (await lstat(place).then(() => true, isMissing)) return;
+  const temporary = `.tepui-${randomUUID()}`;
+  await mkdir(entryOf(directory, temporary), { mode: 0o700 });
+  try {
+    const made = await openEntry(directory, temporary);
+    try {
+      if (owner !== undefined) await made.chown(owner.uid, owner.gid);
+      // After the change of owner, and whatever the umask is.
+      await made.chmod(mode);
+    } finally {
+      await made.close();
+    }
+    await rename(entryOf(directory, temporary), place);
+  } catch (error) {
+    await rmdir(entryOf(directory, temporary)).catch(() => {});
+    // Somebody was quicker.
+    if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+function isMissing(error: NodeJS.ErrnoException): false {
+  if (error.code !== 'ENOENT') throw error;
+  return false;
 }
 
 /** An existing one, of whatever kind, is left as it is. */
