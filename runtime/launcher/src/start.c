@@ -92,7 +92,9 @@ static void leave_groups(char **groups) {
 		CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
 		if (fd < 0 || write(fd, "0", 1) != 1) continue;
 		int length = snprintf(path, sizeof path, "%s/%s", groups[0], groups[1]);
-		for (size_t mount = strlen(groups[0]); length > (int)mount && rmdir(path) == 0; length = (int)strlen(path)) *strrchr(path, '/') = '\0';
+		/* The last supervisor has said that it ends, and may still be at it. */
+		for (int tries = 0; tries < 200 && rmdir(path) < 0 && errno == EBUSY; tries++) poll(NULL, 0, 5);
+		for (size_t mount = strlen(groups[0]); length > (int)mount && (rmdir(path) == 0 || errno == ENOENT); length = (int)strlen(path)) *strrchr(path, '/') = '\0';
 	}
 }
 
