@@ -69,7 +69,7 @@ suite('a task with uris', () => {
     [
       'another content',
       () => ({ value: `${address}/x`, sha256: createHash('sha256').update('y').digest('hex') }),
-      /sha256/i,
+      /SHA-256 is/,
     ],
     ['a forbidden path', () => ({ value: 'file:///etc/hostname' }), /allowedHostPaths|not allow/],
   ])('fails before its start with %s', async (name, uri, message) => {
