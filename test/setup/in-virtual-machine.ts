@@ -1,5 +1,5 @@
 /**
- * Runs inside the virtual machine: Jest on the folders named, one folder of tests at a time, with a slower clock; the result is one line.
+ * Runs inside the virtual machine: Jest on the folders and files named, one folder of tests at a time, with a slower clock; the result is one line.
  * An emulated processor now and then kills Node itself (SIGSEGV, SIGTRAP: seen in plain Node too): such a folder is run again, and it is said.
  */
 import { globSync } from 'node:fs';
@@ -9,7 +9,9 @@ import { runJest } from './jest.ts';
 
 const ATTEMPTS = 3;
 const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
-const files = process.argv.slice(2).flatMap((folder) => globSync(`${folder}/**/*.test.ts`));
+const files = process.argv
+  .slice(2)
+  .flatMap((place) => (place.endsWith('.test.ts') ? [place] : globSync(`${place}/**/*.test.ts`)));
 const folders = Map.groupBy(files.sort(), (file) => dirname(file));
 for (const [folder, tests] of folders) {
   const outcome = await runFolder(folder, tests);
