@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { buildLauncher } from '../../runtime/launcher/build.ts';
+import { loadSyscallNumbers } from '../../runtime/seccomp/syscalls.ts';
 import type { Outcome } from '../suites.ts';
 import { sharedTool } from './shared-tools.ts';
 
@@ -11,6 +13,9 @@ const TIMEOUT_SECONDS = 3_000;
 /** Runs test folders in a virtual machine whose kernel has cgroup v2 alone, on a copy of this checkout with its modules. */
 export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
   const tool = sharedTool('v2vm.sh') as string;
+  // There is no compiler in it: what is made of C comes along.
+  await buildLauncher();
+  await loadSyscallNumbers();
   if (!existsSync(join(process.env.V2VM_SCRATCH ?? '/tmp/v2vm', 'built'))) await output(tool, ['build'], 'inherit');
   const inside = `node_modules/.bin/node test/setup/in-virtual-machine.ts ${folders.join(' ')}`;
   const text = await output(
