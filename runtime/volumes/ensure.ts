@@ -1,5 +1,4 @@
 /** Making a volume's directory. */
-import { randomBytes } from 'node:crypto';
 import { type FileHandle, lstat, mkdir, rename, rmdir } from 'node:fs/promises';
 import { entryOf, openDirectory, openEntry } from './anchored.ts';
 import { type VolumeIdentity, volumePath, volumeSegments } from './location.ts';
@@ -38,9 +37,20 @@ async function makeTopDirectory(parent: FileHandle, id: string, owner: EnsureVol
   const existing = await lstat(final).catch(ignore('ENOENT'));
   if (existing?.isDirectory()) return;
   if (existing) throw new Error(`${id} exists but is not a directory`);
-  const name = `.making-${randomBytes(6).toString('hex')}`;
-  const temporary = entryOf(parent, name);
-  await mkdir(temporary, { mode: 0o700 });
+  try {
+    await complete(parent, unfinishedName(id), owner);
+    await rename(entryOf(parent, unfinishedName(id)), final);
+  } catch (error) {
+    // Somebody else was faster: what they made is accepted.
+    const made = await lstat(final).catch(ignore('ENOENT'));
+    if (!made?.isDirectory()) throw error;
+    await rmdir(entryOf(parent, unfinishedName(id))).catch(() => {});
+  }
+}
+
+async function complete(parent: FileHandle, name: string, owner: EnsureVolume['owner']): Promise<void> {
+  // One of an agent that was killed is gone on with.
+  await mkdir(entryOf(parent, name), { mode: 0o700 }).catch(ignore('EEXIST'));
   const directory = await openEntry(parent, name);
   try {
     await directory.chown(owner.uid, owner.gid);
@@ -50,13 +60,11 @@ async function makeTopDirectory(parent: FileHandle, id: string, owner: EnsureVol
   } finally {
     await directory.close();
   }
-  try {
-    await rename(temporary, final);
-  } catch (error) {
-    await rmdir(temporary);
-    // Somebody else was faster: an existing directory is accepted.
-    if (!['ENOTEMPTY', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
-  }
+}
+
+/** Of the directory until it is complete. Always the same, so that what a killed agent left is found. */
+export function unfinishedName(id: string): string {
+  return `.making-${id}`;
 }
 
 function ignore(code: string): (error: NodeJS.ErrnoException) => undefined {

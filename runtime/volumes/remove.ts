@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, readdir, rename } from 'node:fs/promises';
 import { entryOf, openDirectory, openEntry } from './anchored.ts';
+import { unfinishedName } from './ensure.ts';
 import { type VolumeIdentity, volumeSegments } from './location.ts';
 import { removeTree } from './remove-tree.ts';
 
@@ -21,6 +22,7 @@ export async function removeVolumeDirectory(identity: VolumeIdentity): Promise<v
       ignoreMissing,
     );
     await parent.sync();
+    await removeTree(parent, unfinishedName(id), prefix);
     for (const name of await readdir(entryOf(parent, '.'))) {
       if (name.startsWith(prefix)) await removeTree(parent, name, prefix);
     }

@@ -53,6 +53,15 @@ describe('ensureVolumeDirectory', () => {
     expect(readdirSync(join(root, 'roles/*'))).toEqual(['a']);
   });
 
+  test('goes on with one that a killed agent left unfinished; a removal takes that too', async () => {
+    mkdirSync(join(root, 'roles/*/.making-a'), { recursive: true });
+    const path = await ensureVolumeDirectory({ root, role: '*', id: 'a', owner });
+    expect([statSync(path).uid, readdirSync(join(root, 'roles/*'))]).toEqual([1234, ['a']]);
+    mkdirSync(join(root, 'roles/*/.making-b'));
+    await removeVolumeDirectory({ root, role: '*', id: 'b' });
+    expect(readdirSync(join(root, 'roles/*'))).toEqual(['a']);
+  });
+
   test.each(['..', '.', '', '.hidden', 'a/b', 'a\0b', 'x'.repeat(256)])('refuses the id %j', async (id) => {
     await expect(ensureVolumeDirectory({ root, role: '*', id, owner })).rejects.toThrow(
       'cannot be the name of a directory',
