@@ -83,13 +83,13 @@ test('a command that does not exist fails the task and names the command', async
 });
 
 test('a field that is declared but not implemented yet is refused by name, not ignored', async () => {
-  system.kubectl(['create', '-f', '-'], manifest('pictures', 'image: busybox'));
+  system.kubectl(['create', '-f', '-'], manifest('revocable', "command: ['true']\n  revocable: true"));
   const task = await eventually('the task to end', async () => {
-    const found = await system.client.get(Task, { namespace: 'default', name: 'pictures' });
+    const found = await system.client.get(Task, { namespace: 'default', name: 'revocable' });
     return found?.status?.state === 'Error' ? found : undefined;
   });
   expect(task.status?.reason).toBe('TaskInvalid');
-  expect(task.status?.message).toMatch(/spec\.containers\[0\]\.image.*not implemented/);
+  expect(task.status?.message).toMatch(/spec\.revocable.*not implemented/);
 });
 
 describe('a request that is not a document', () => {
