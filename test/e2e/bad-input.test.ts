@@ -83,13 +83,16 @@ test('a command that does not exist fails the task and names the command', async
 });
 
 test('a field that is declared but not implemented yet is refused by name, not ignored', async () => {
-  system.kubectl(['create', '-f', '-'], manifest('revocable', "command: ['true']\n  revocable: true"));
+  system.kubectl(
+    ['create', '-f', '-'],
+    manifest('csi', "command: ['true']\n  volumes:\n    - name: v\n      csi: { driver: d, volumeHandle: h }"),
+  );
   const task = await eventually('the task to end', async () => {
-    const found = await system.client.get(Task, { namespace: 'default', name: 'revocable' });
+    const found = await system.client.get(Task, { namespace: 'default', name: 'csi' });
     return found?.status?.state === 'Error' ? found : undefined;
   });
   expect(task.status?.reason).toBe('TaskInvalid');
-  expect(task.status?.message).toMatch(/spec\.revocable.*not implemented/);
+  expect(task.status?.message).toMatch(/spec\.volumes\[0\]\.csi.*not implemented/);
 });
 
 describe('a request that is not a document', () => {
