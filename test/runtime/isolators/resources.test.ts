@@ -12,6 +12,7 @@ import { cachedBuild, compile } from '../../../runtime/launcher/build.ts';
 import { parseCpuList } from '../../../runtime/resources/cpu-list.ts';
 import { readTopology } from '../../../runtime/resources/topology.ts';
 import { eventually, startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
+import { hasCompiler } from '../launcher/harness.ts';
 
 const describeIf = unavailable ? describe.skip : describe;
 const host = unavailable ? undefined : detectCgroups();
@@ -207,7 +208,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
   });
 
   const pages = '/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages';
-  const hugetlbIf = version('hugetlb') && existsSync(pages) ? test : test.skip; // needs the controller and pages of 2 MiB
+  const hugetlbIf = version('hugetlb') && existsSync(pages) && hasCompiler ? test : test.skip; // needs the controller, pages of 2 MiB, and cc
 
   hugetlbIf('huge pages beyond the limit are refused to the container, within it given', async () => {
     const free = readFileSync(pages, 'utf8').trim();
