@@ -109,7 +109,7 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
         logs?.stop();
         await logs?.done.catch(() => {});
       }
-      removeForeignRoot(context.cgroupHost, ownRoot);
+      removeForeignRoot(ownRoot);
     },
   };
 }

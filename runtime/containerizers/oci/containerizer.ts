@@ -62,7 +62,7 @@ export async function createOciContainerizer({
     describe: async () => [describeOci(runtime)],
     async close() {
       await containerizer.close();
-      removeForeignRoot(cgroupHost, cgroupRoot);
+      removeForeignRoot(cgroupRoot);
     },
   };
 }

@@ -114,7 +114,7 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
     async remove(containerId) {
       // What the runtime does not know any more (it was killed before it wrote its state) has no processes outside of our group.
       await call(['delete', '--force', containerId]).catch(() => {});
-      await removeForeignGroups(cgroupHost, `${cgroupRoot}/${pathOf(containerId)}`);
+      await removeForeignGroups(`${cgroupRoot}/${pathOf(containerId)}`);
       bundles.remove(containerId);
     },
   };
