@@ -6,16 +6,20 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 
 /** Opens a directory; its last part may not be a symbolic link. */
-export function openDirectory(path: string): Promise<FileHandle> {
+export function openDirectory(path: string | Buffer): Promise<FileHandle> {
   return open(path, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW);
 }
 
-/** The path of an entry of an open directory. */
-export function entryOf(directory: FileHandle, name: string): string {
-  return `/proc/self/fd/${directory.fd}/${name}`;
+/** The path of an entry of an open directory; as bytes where the name is: a name need not be UTF-8. */
+export function entryOf(directory: FileHandle, name: string): string;
+export function entryOf(directory: FileHandle, name: Buffer): Buffer;
+export function entryOf(directory: FileHandle, name: string | Buffer): string | Buffer;
+export function entryOf(directory: FileHandle, name: string | Buffer): string | Buffer {
+  const parent = `/proc/self/fd/${directory.fd}/`;
+  return typeof name === 'string' ? `${parent}${name}` : Buffer.concat([Buffer.from(parent), name]);
 }
 
 /** Opens a directory in an open directory. */
-export function openEntry(directory: FileHandle, name: string): Promise<FileHandle> {
+export function openEntry(directory: FileHandle, name: string | Buffer): Promise<FileHandle> {
   return openDirectory(entryOf(directory, name));
 }

@@ -43,8 +43,8 @@ export async function emptyMountVolume(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
-  async function contentsOf(): Promise<string[]> {
-    return (await readdir(entryOf(directory, '.'))).filter((name) => name !== KEPT);
+  async function contentsOf(): Promise<Buffer[]> {
+    return (await readdir(entryOf(directory, '.'), 'buffer')).filter((name) => name.toString('latin1') !== KEPT);
   }
 }
 

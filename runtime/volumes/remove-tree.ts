@@ -1,4 +1,4 @@
-/** Removing a directory that a task filled: with links to anywhere, and nested deeper than paths are long or files can be open. */
+/** Removing a directory that a task filled: with links to anywhere, names of any bytes, and nested deeper than paths are long or files can be open. */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, readdir, rename, rmdir, unlink } from 'node:fs/promises';
 import { entryOf, openEntry } from './anchored.ts';
@@ -10,9 +10,9 @@ const deepest = 64;
  * Removes an entry of `directory` without ever following a symbolic link, whatever is done to it meanwhile. Deep parts of it are put beside
  * it under names that begin with `prefix`: after a crash, those are left. What does not exist is gone.
  */
-export async function removeTree(directory: FileHandle, name: string, prefix: string): Promise<void> {
+export async function removeTree(directory: FileHandle, name: string | Buffer, prefix: string): Promise<void> {
   const pending = [name];
-  const remove = async (parent: FileHandle, child: string, depth: number): Promise<void> => {
+  const remove = async (parent: FileHandle, child: string | Buffer, depth: number): Promise<void> => {
     const path = entryOf(parent, child);
     if (await removeFile(path)) return;
     if (depth === deepest) {
@@ -23,7 +23,7 @@ export async function removeTree(directory: FileHandle, name: string, prefix: st
     }
     const opened = await openEntry(parent, child);
     try {
-      for (const entry of await readdir(entryOf(opened, '.'))) await remove(opened, entry, depth + 1);
+      for (const entry of await readdir(entryOf(opened, '.'), 'buffer')) await remove(opened, entry, depth + 1);
     } finally {
       await opened.close();
     }
@@ -33,7 +33,7 @@ export async function removeTree(directory: FileHandle, name: string, prefix: st
 }
 
 /** false: it is a directory. */
-async function removeFile(path: string): Promise<boolean> {
+async function removeFile(path: string | Buffer): Promise<boolean> {
   try {
     await unlink(path);
     return true;

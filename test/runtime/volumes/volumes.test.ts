@@ -100,6 +100,17 @@ describe('removeVolumeDirectory', () => {
     expect(readdirSync(outside)).toEqual(['keep']);
   });
 
+  test('removes names that are not UTF-8, of files, links and directories', async () => {
+    const path = await ensureVolumeDirectory({ root, role: '*', id: 'a', owner });
+    const odd = (name: string) => Buffer.concat([Buffer.from(`${path}/`), Buffer.from(name, 'latin1')]);
+    mkdirSync(odd('dir\xff\xfe'));
+    mkdirSync(odd('dir\xff\xfe/\x80'));
+    writeFileSync(odd('dir\xff\xfe/\x80/\xe4'), 'x');
+    symlinkSync('/', odd('\xfflink'));
+    await removeVolumeDirectory({ root, role: '*', id: 'a' });
+    expect(readdirSync(join(root, 'roles/*'))).toEqual([]);
+  });
+
   test('finishes a removal that was cut short, and leaves other volumes alone', async () => {
     await ensureVolumeDirectory({ root, role: '*', id: 'other', owner });
     mkdirSync(join(root, 'roles/*/.removing-a-0123'), { recursive: true });
@@ -112,6 +123,14 @@ describe('removeVolumeDirectory', () => {
     await removeVolumeDirectory({ root, role: 'none', id: 'a' });
     expect(existsSync(root)).toBe(false);
   });
+});
+
+test('measureDirectory counts what is under names that are not UTF-8', async () => {
+  const path = await ensureVolumeDirectory({ root, role: '*', id: 'a', owner });
+  const empty = await measureDirectory(path);
+  mkdirSync(Buffer.concat([Buffer.from(`${path}/`), Buffer.from([0xff])]));
+  writeFileSync(Buffer.concat([Buffer.from(`${path}/`), Buffer.from([0xff, 0x2f, 0xfe])]), Buffer.alloc(1 << 20, 1));
+  expect((await measureDirectory(path)) - empty).toBeGreaterThanOrEqual(1 << 20);
 });
 
 test('measureDirectory counts blocks, and hard links once', async () => {

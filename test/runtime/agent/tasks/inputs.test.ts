@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -180,6 +181,17 @@ describe('sandboxes', () => {
     await removeSandbox(root, key);
     expect(existsSync(join(root, 'shop'))).toBe(false);
     expect(readFileSync(join(outside, 'file'), 'utf8')).toBe('precious');
+  });
+
+  test('are removed whatever the task named its files, also below paths that are too long', async () => {
+    const root = join(directory, 'sandboxes');
+    const path = await createSandbox(root, key, { uid: 0, gid: 0 });
+    // Each is made from within its parent: the whole path is longer than the kernel takes.
+    execFileSync('sh', ['-c', 'for i in $(seq 20); do n=$(printf "%0250d\\377" $i); mkdir "$n"; cd "$n"; done; >x'], {
+      cwd: path,
+    });
+    await removeSandbox(root, key);
+    expect(existsSync(join(root, 'shop'))).toBe(false);
   });
 
   test.each(['..', '.', '', 'a/b', 'a\0b'])('"%s" is no part of their path', (name) => {
