@@ -74,10 +74,10 @@ export const taskReasons: TaskReason[] = [
   },
   {
     reason: 'ExecutorTerminated',
-    states: 'Gone',
+    states: 'Gone, Failed',
     source: 'Agent',
     meaning:
-      'The supervisor of its container was killed, so that nobody knows how it ended; nothing of it runs any more.',
+      'Gone: the supervisor of its container was killed, so that nobody knows how it ended; nothing of it runs any more. Failed: of a task group the process that keeps what its containers share was killed, and they were ended with it (a `restartPolicy` starts them again, with that made anew).',
     todo: 'Find out who kills processes of `tepui-launcher`: often a systemd unit without `KillMode=process`, see [Operating](../guides/operating.md#as-a-systemd-service).',
   },
   {

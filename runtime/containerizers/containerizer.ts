@@ -133,6 +133,8 @@ export interface Termination {
   finishedAt: Date;
   /** Set when an isolator ended the container, for example {reason: 'ContainerLimitationMemory', message}. */
   limitation?: { reason: string; message: string; resource: string };
+  /** What it shared with the task's other containers was lost, and it was ended with that. */
+  groupLost?: boolean;
   /** The container is gone and nobody recorded how (reboot, or its supervisor was killed). */
   lost?: boolean;
 }
@@ -232,6 +234,8 @@ export interface Containerizer {
    * launch with this `groupId`; idempotent, also for a later agent process. Absent: this containerizer runs tasks of one container only.
    */
   prepareGroup?(group: GroupSpec): Promise<void>;
+  /** Resolves when what `prepareGroup` made is not there any more, whatever ended it. Its containers are ended then; it may be prepared again. */
+  groupEnded?(groupId: string): Promise<void>;
   /** Removes it, after all containers of the group are destroyed. Idempotent, tolerates unknown ids. */
   destroyGroup?(groupId: string): Promise<void>;
   launch(spec: LaunchSpec, signal?: AbortSignal): Promise<LaunchedContainer>;

@@ -61,6 +61,10 @@ export function explainEnd(end: ContainerEnd): { reason?: string; message: strin
   if (end.lost) return { reason: 'ExecutorTerminated', message: 'its supervisor is gone and left no exit status' };
   if (end.failure) return end.failure;
   if (end.limitation) return { reason: end.limitation.reason, message: end.limitation.message };
+  if (end.groupLost) {
+    const message = "the process that keeps what the task's containers share is gone: they were ended with it";
+    return { reason: 'ExecutorTerminated', message };
+  }
   if (end.oomKilled) {
     const message = `the kernel ended it for lack of memory; ${endText(end)}`;
     return { reason: 'ContainerLimitationMemory', message };
@@ -90,7 +94,8 @@ function failedOutcome(record: TaskRecord, bootId: string, culprit = culpritOf(r
   if (culprit?.end === undefined || culprit.end.lost) return lostOutcome(record, bootId);
   const { end } = culprit;
   const { reason, message } = explainEnd(end);
-  const isOurs = end.failure !== undefined || end.limitation !== undefined || end.oomKilled === true;
+  const isOurs =
+    end.failure !== undefined || end.limitation !== undefined || end.groupLost === true || end.oomKilled === true;
   return {
     ...endFacts(end),
     state: 'Failed',

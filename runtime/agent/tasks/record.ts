@@ -57,6 +57,8 @@ export interface ContainerEnd {
   oomKilled?: boolean;
   finishedAtMs: number;
   limitation?: { reason: string; message: string; resource: string };
+  /** It was ended because what it shared with the task's other containers was lost. */
+  groupLost?: boolean;
   /** It is gone and nobody recorded how. */
   lost?: boolean;
   /** It was never started, and why. */

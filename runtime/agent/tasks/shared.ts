@@ -54,6 +54,20 @@ export async function prepareShared(runner: TaskRunner, signal: AbortSignal): Pr
     await context.containerizer.prepareGroup?.(group);
   }
   runner.sharedParts = parts;
+  if (isGroup) watchGroup(runner, groupId, parts);
+}
+
+/** What was lost is made again before the next start. */
+function watchGroup(runner: TaskRunner, groupId: string, parts: SharedParts): void {
+  const { containerizer, logger } = runner.context;
+  containerizer.groupEnded?.(groupId).then(
+    () => {
+      if (runner.sharedParts !== parts) return;
+      runner.sharedParts = undefined;
+      runner.wake();
+    },
+    (err: unknown) => logger.error({ err, task: runner.name() }, 'waiting for the end of a task group failed'),
+  );
 }
 
 /** Of one container: the task's rules say what becomes of it and of the others. Not synced: what never ran is tried again after a crash. */

@@ -83,6 +83,9 @@ export function createComposingContainerizer({ members, order }: ComposingOption
       owners.set(group.groupId, member);
       await (await open(member)).prepareGroup?.(group);
     },
+    async groupEnded(groupId) {
+      for (const containerizer of await all(owners.get(groupId))) await containerizer.groupEnded?.(groupId);
+    },
     async destroyGroup(groupId) {
       for (const containerizer of await all(owners.get(groupId))) await containerizer.destroyGroup?.(groupId);
       owners.delete(groupId);

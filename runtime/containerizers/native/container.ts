@@ -9,6 +9,8 @@ export interface Container {
   launched?: LaunchedContainer;
   /** Why an isolator had it ended. */
   limitation?: Limitation;
+  /** It was ended because what it shared with the task's other containers was lost. */
+  groupLost?: true;
   termination: PromiseWithResolvers<Termination>;
   ended: boolean;
   /** The removal under way, shared by all who ask for it. */

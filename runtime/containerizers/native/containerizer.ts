@@ -24,7 +24,15 @@ import { dialContainer } from './dial.ts';
 import { endForLimitation } from './end-for-limitation.ts';
 import { ContainerNotRunning, copyWithContainer, execInContainer } from './exec.ts';
 import { containerExited } from './exits.ts';
-import { destroyGroup, ownResources, prepareGroup, sharedProcess, sharesLimits, updateShared } from './group.ts';
+import {
+  destroyGroup,
+  groupEnded,
+  ownResources,
+  prepareGroup,
+  sharedProcess,
+  sharesLimits,
+  updateShared,
+} from './group.ts';
 import { checkHost } from './host-check.ts';
 import { launchContainer } from './launch.ts';
 import { loadIsolators } from './launch-request.ts';
@@ -131,6 +139,7 @@ export async function createNativeContainerizer({
     recover: (expected) => recoverContainers(context, expected),
     ...(!delegate && {
       prepareGroup: (group) => prepareGroup(context, group),
+      groupEnded: (groupId) => groupEnded(context, groupId),
       destroyGroup: (groupId) => destroyGroup(context, groupId),
     }),
     launch: (spec, signal) => launchContainer(context, spec, signal),

@@ -3,6 +3,8 @@ import type { ExitRecord } from '../../launcher/operations.ts';
 import { type Container, endContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
 import { endSharers } from './end-for-limitation.ts';
+import { isPause } from './group.ts';
+import { endLostGroups } from './group-lost.ts';
 import { findLimitation } from './limitation-watch.ts';
 import { lostTermination, terminationOf } from './termination.ts';
 
@@ -14,6 +16,8 @@ export function containerExited(context: NativeContext, record: ExitRecord): voi
   const termination = terminationFrom(context, container, record);
   endContainer(container, termination);
   if (termination.limitation) endSharers(context, record.containerId, termination.limitation);
+  // Of one that is being removed nothing is lost.
+  if (isPause(record.containerId) && !container.destroying) endLostGroups(context);
 }
 
 /** The cgroups still exist, so their counters still tell whether the memory limit did it. */
@@ -23,5 +27,5 @@ export function terminationFrom(context: NativeContext, container: Container, re
     container.limitation ??
     findLimitation(context.isolators, container.containerId) ??
     context.delegate?.limitation(record);
-  return terminationOf(record, limitation);
+  return { ...terminationOf(record, limitation), ...(container.groupLost && { groupLost: true }) };
 }

@@ -55,6 +55,11 @@ function hasMembers({ containers }: NativeContext, groupId: string): boolean {
   return containers.values().some(({ containerId, ended }) => !ended && prefixOf(containerId) === groupId);
 }
 
+/** Resolves at once for a group that is not there. */
+export async function groupEnded({ containers }: NativeContext, groupId: string): Promise<void> {
+  await containers.get(pauseIdOf(groupId))?.termination.promise;
+}
+
 /** After its containers; what of them is left is killed. */
 export async function destroyGroup(context: NativeContext, groupId: string): Promise<void> {
   const { cgroups, containers } = context;

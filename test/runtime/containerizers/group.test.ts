@@ -262,6 +262,24 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
     await destroy(shared);
   });
 
+  test('ends with what it shares, also when that was lost while no agent was there', async () => {
+    const shared = group([{ name: 'first', shell: 'sleep 1000' }]);
+    await node.containerizer.prepareGroup!(shared);
+    await node.containerizer.launch(shared.one('first'));
+    await node.restart();
+    const pause = readdirSync('/proc').find((pid) => {
+      const cgroups = existsSync(`/proc/${pid}/cgroup`) ? readFileSync(`/proc/${pid}/cgroup`, 'utf8') : '';
+      return cgroups.includes(`${shared.groupId}._pause`);
+    });
+    process.kill(Number(pause), 'SIGKILL');
+    await eventually(() => !existsSync(`/proc/${pause}`), 'its end');
+    const { containerId } = shared.one('first');
+    await node.containerizer.recover([containerId]);
+    await node.containerizer.groupEnded!(shared.groupId);
+    expect(await node.containerizer.wait(containerId)).toMatchObject({ signal: 9, groupLost: true });
+    await destroy(shared);
+  });
+
   test('without a record of its containers is removed by the next agent', async () => {
     const shared = group([{ name: 'first', shell: 'sleep 1000' }]);
     await node.containerizer.prepareGroup!(shared);

@@ -204,6 +204,61 @@ suite('a task group', () => {
     await platform.untilDeleted('partly');
   });
 
+  /** The process that keeps what the containers share. */
+  function killPause(task: TaskDocument): void {
+    const pause = readdirSync('/proc').find((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(`${task.status?.containerId}._pause`);
+      } catch {
+        return false;
+      }
+    });
+    process.kill(Number(pause), 'SIGKILL');
+  }
+
+  test('fails with a reason when what its containers share is lost', async () => {
+    await create('bereft', [
+      { name: 'one', shell: forever },
+      { name: 'two', shell: forever },
+    ]);
+    killPause(await platform.until('bereft', (seen) => status(seen, 'two')?.state === 'Running'));
+    expect((await platform.untilEnded('bereft')).status).toMatchObject({
+      state: 'Failed',
+      reason: 'ExecutorTerminated',
+      source: 'Agent',
+      message: expect.stringContaining("keeps what the task's containers share is gone"),
+    });
+  });
+
+  test.each(['one container after another', 'while none runs'])('restarts with it made again: %s', async (when) => {
+    const name = `bereft-${when.split(' ').at(-1)}`;
+    const awaited =
+      'echo $TEPUI_CONTAINER_NAME >> /dev/shm/names; while [ $(wc -l < /dev/shm/names) -lt 2 ]; do sleep 0.05; done';
+    const once = when === 'while none runs' ? 'test $(cat runs | wc -l) = 1 && exit 1' : ':';
+    const shell = `echo >> runs; ${awaited}; ${once}; echo run $(cat runs | wc -l) of $(wc -l < /dev/shm/names); ${forever}`;
+    await create(
+      name,
+      [
+        { name: 'one', shell },
+        { name: 'two', shell },
+      ],
+      { restartPolicy: { condition: 'Always', backoff: { initialSeconds: 2, factor: 1, maxSeconds: 2 } } },
+    );
+    const before = when === 'while none runs' ? 'Restarting' : 'Running';
+    killPause(
+      await platform.until(name, (seen) => ['one', 'two'].every((each) => status(seen, each)?.state === before)),
+    );
+    const task = await platform.until(name, (seen) =>
+      ['one', 'two'].every((each) => status(seen, each)?.state === 'Running' && status(seen, each)?.restarts === 1),
+    );
+    for (let tries = 0; !output(task, 'one').includes('run 2') && tries < 200; tries += 1)
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    // Their shared memory is a new one.
+    expect(output(task, 'one')).toContain('run 2 of 2');
+    await platform.kill(name);
+    await platform.untilEnded(name);
+  });
+
   test('is held to the sum of its limits together, and with shareCgroups false each container to its own', async () => {
     const eats = (bytes: number) => `x=$(head -c ${bytes} /dev/zero | tr "\\0" x); sleep 0.2; echo ok`;
     const resources = { requests: { mem: '32Mi' } };
