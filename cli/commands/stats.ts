@@ -82,10 +82,11 @@ function keyOf({ namespace, name, container }: Row): string {
   return `${namespace}/${name}/${container}`;
 }
 
-function statsTable(rows: Row[]): string {
+/** DISK: of sandboxes with a limit, which alone are measured; VOLUMES: of the persistent volumes it mounts. */
+export function statsTable(rows: Row[]): string {
   const cells = rows.map((row) => {
-    const { namespace, name, container, statistics, rates } = row;
-    const { cpusLimit, memTotalBytes, memLimitBytes, processes } = statistics;
+    const { namespace, name, container, statistics, rates, volumesUsedBytes } = row;
+    const { cpusLimit, memTotalBytes, memLimitBytes, diskUsedBytes, diskLimitBytes, processes } = statistics;
     return [
       ...[namespace, name, container],
       rates ? `${(rates.cpus * 100).toFixed(1)}%` : '-',
@@ -93,8 +94,11 @@ function statsTable(rows: Row[]): string {
       rates?.throttled === undefined ? '-' : `${(rates.throttled * 100).toFixed(0)}%`,
       cpuSeconds(row).toFixed(2),
       formatBytes(memTotalBytes),
-      memLimitBytes === undefined ? '-' : formatBytes(memLimitBytes),
+      bytesOrNone(memLimitBytes),
       memLimitBytes ? `${((memTotalBytes / memLimitBytes) * 100).toFixed(0)}%` : '-',
+      bytesOrNone(diskUsedBytes),
+      bytesOrNone(diskLimitBytes),
+      bytesOrNone(volumesUsedBytes),
       String(processes ?? '-'),
     ];
   });
@@ -109,7 +113,14 @@ function statsTable(rows: Row[]): string {
     'MEMORY',
     'MEMORY LIMIT',
     'OF LIMIT',
+    'DISK',
+    'DISK LIMIT',
+    'VOLUMES',
     'PROCESSES',
   ];
   return formatTable(header, cells);
+}
+
+function bytesOrNone(bytes: number | undefined): string {
+  return bytes === undefined ? '-' : formatBytes(bytes);
 }

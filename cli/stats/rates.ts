@@ -4,6 +4,8 @@ import type { TaskStatistics } from '../../runtime/agent/endpoint/statistics.ts'
 /** As it comes in JSON. */
 export type Reading = Omit<TaskStatistics, 'statistics'> & {
   statistics: Omit<TaskStatistics['statistics'], 'timestamp'> & { timestamp: string };
+  /** Of the persistent volumes that the container mounts, as far as they are measured. */
+  volumesUsedBytes?: number;
 };
 
 export interface Rates {

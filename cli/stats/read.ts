@@ -1,9 +1,10 @@
 /** What the containers of some tasks have used, from all agents that run them. */
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
-import { Task } from '../../controllers/machinery/client/resources.ts';
+import { Task, Volume } from '../../controllers/machinery/client/resources.ts';
 import { agentEndpoint } from '../agent-endpoint.ts';
 import { describeError } from '../describe-error.ts';
 import type { Reading } from './rates.ts';
+import { volumeUsage } from './volume-usage.ts';
 
 export interface Selection {
   /** undefined: of all namespaces. */
@@ -34,5 +35,11 @@ export async function readStats(
       return [];
     }
   });
-  return (await Promise.all(read)).flat();
+  const readings = (await Promise.all(read)).flat();
+  if (!wanted.some(({ spec }) => spec.volumes?.some(({ volume }) => volume !== undefined))) return readings;
+  // Who may read tasks need not be allowed to read volumes.
+  const volumes = await client.list(Volume, namespace === undefined ? {} : { namespace }).catch(() => undefined);
+  return volumes === undefined
+    ? readings
+    : readings.map((reading) => ({ ...reading, ...volumeUsage(reading, wanted, volumes.items) }));
 }

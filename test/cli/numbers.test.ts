@@ -3,11 +3,13 @@ import { text } from 'node:stream/consumers';
 import { expect, test } from '@jest/globals';
 import { placeOf } from '../../cli/commands/cp.ts';
 import { parseMapping } from '../../cli/commands/port-forward.ts';
-import { withRates } from '../../cli/commands/stats.ts';
+import { statsTable, withRates } from '../../cli/commands/stats.ts';
 import { formatTable } from '../../cli/format.ts';
 import { parseAgo } from '../../cli/numbers.ts';
 import { prefixLines } from '../../cli/prefix-lines.ts';
 import type { Reading } from '../../cli/stats/rates.ts';
+import { volumeUsage } from '../../cli/stats/volume-usage.ts';
+import type { Task, Volume } from '../../crds/types.generated.ts';
 
 test('times ago are durations or points in time', () => {
   expect([parseAgo('90s'), parseAgo('10m'), parseAgo('1h30m'), parseAgo('2d')]).toEqual([90, 600, 5400, 172_800]);
@@ -56,4 +58,32 @@ test('what is used now comes from two readings of the same run', () => {
   const before = [reading('a', 10, 5, 100, 50), reading('b', 10, 9)];
   const rows = withRates(before, [reading('a', 12, 6, 120, 55), reading('b', 12, 1), reading('c', 12, 1)]);
   expect(rows.map(({ rates }) => rates)).toEqual([{ cpus: 0.5, throttled: 0.25 }, undefined, undefined]);
+});
+
+test('what a task takes of disks is in the table: its sandbox, and the volumes that the container mounts', () => {
+  const metadata = { namespace: 'default', name: 'x' };
+  const task: Task = {
+    metadata,
+    spec: {
+      containers: [
+        { name: 'main', volumeMounts: [{ name: 'a', mountPath: 'a' }] },
+        { name: 'other', volumeMounts: [{ name: 'b', mountPath: 'b' }] },
+      ],
+      volumes: [
+        { name: 'a', volume: { volumeName: 'data' } },
+        { name: 'b', volume: { volumeName: 'new' } },
+      ],
+    },
+  };
+  const volume = (name: string, used?: string, namespace = 'default') =>
+    ({ metadata: { namespace, name }, spec: {}, status: used === undefined ? {} : { used } }) as Volume;
+  const volumes = [volume('data', '3Mi'), volume('data', '9Mi', 'elsewhere'), volume('new')];
+  const main = reading('a', 10, 5);
+  expect(volumeUsage(main, [task], volumes)).toEqual({ volumesUsedBytes: 3 * 2 ** 20 });
+  expect(volumeUsage({ ...main, container: 'other' }, [task], volumes)).toEqual({});
+  const statistics = { ...main.statistics, diskUsedBytes: 2 ** 20, diskLimitBytes: 2 ** 24 };
+  const [header, row] = statsTable([{ ...main, statistics, volumesUsedBytes: 3 * 2 ** 20 }]).split('\n');
+  const cells = row!.split(/ {2,}/);
+  const cell = (name: string) => cells[header!.split(/ {2,}/).indexOf(name)];
+  expect(['DISK', 'DISK LIMIT', 'VOLUMES'].map(cell)).toEqual(['1 MiB', '16 MiB', '3 MiB']);
 });
