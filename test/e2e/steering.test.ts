@@ -86,6 +86,21 @@ if (unavailable) process.stderr.write(`steering tasks: skipped: ${unavailable}\n
   );
 
   test(
+    'the tasks of a framework are followed, those that come later too, until the Job is over',
+    async () => {
+      const container = { name: 'main', shell: 'echo hello from $TEPUI_TASK_NAME; sleep 1', resources };
+      const spec = { type: 'Job', job: { completions: 3, parallelism: 1 } };
+      apply('steps', { ...spec, template: { spec: { containers: [container] } } }, 'Framework');
+      const { stdout, stderr, status } = tepui('logs', '-f', 'framework/steps');
+      const lines = stdout.trim().split('\n');
+      expect([status, stderr, new Set(lines).size]).toEqual([0, '', 3]);
+      for (const line of lines) expect(line).toMatch(/^\[(\S+)\] hello from \1$/);
+      expect(tepui('logs', '-f', 'framework/none').status).toBe(5);
+    },
+    60_000 * SLOW,
+  );
+
+  test(
     'the tasks of a framework are read together',
     async () => {
       const container = { name: 'main', shell: 'echo hello from $TEPUI_TASK_NAME; exec sleep 1000', resources };
