@@ -40,6 +40,8 @@ export interface LaunchSpec {
   user: { uid: number; gid: number; supplementalGids: number[]; name: string; home: string };
   /** Persistent and other host directories to bind into the container; sources are already resolved below their root. */
   mounts: ContainerMount[];
+  /** What it may write lies on a file system with project quota, whose files it must not move between projects. Absent: no. */
+  onProjectQuota?: boolean;
   /** Guaranteed and maximal resources in base units (cpus in cores, mem in bytes). */
   resources: ContainerResources;
 }

@@ -7,6 +7,7 @@ import {
   readSeccompProfile,
   type SeccompProfile,
 } from '../seccomp/compile.ts';
+import { keepProjects, keepProjectsWithoutOrder } from '../seccomp/keep-projects.ts';
 import { type BoundingNames, boundingNames } from './capabilities.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 import { hasNoNewPrivileges } from './no-new-privileges.ts';
@@ -21,17 +22,16 @@ export function seccompIsolator({ seccompDirectory, policy }: IsolatorHost): Iso
     load(spec) {
       const source = profileOf(spec, seccompDirectory);
       if (!source) return undefined;
-      const capabilities = bounding(spec);
-      const key = keyOf(source, capabilities);
+      const key = keyOf(spec, source, bounding(spec));
       if (programs.has(key)) return undefined;
-      return compile(source, capabilities).then((program) => {
+      return compile(spec, source, bounding(spec)).then((program) => {
         programs.set(key, program);
       });
     },
     contribute(spec) {
       const source = profileOf(spec, seccompDirectory);
       if (!source) return {};
-      const operation: Operation = { op: 'seccomp', program: programs.get(keyOf(source, bounding(spec)))! };
+      const operation: Operation = { op: 'seccomp', program: programs.get(keyOf(spec, source, bounding(spec)))! };
       // Without no-new-privileges only a privileged process may install a filter; with it, the filter comes as late as possible, so that a
       // profile need not allow what the launcher itself still has to do.
       return hasNoNewPrivileges(spec) ? { lockdown: [operation] } : { privileges: [operation] };
@@ -72,30 +72,35 @@ function fileBelow(directory: string, name: string, field: string): string {
   throw new IsolationRefused(`${field}: there is no profile "${name}" in the agent's seccomp directory`);
 }
 
-/** The profile that the document asks for; undefined for none. Rejects with IsolationRefused or InvalidSeccompProfile. */
+/**
+ * The profile that the document asks for, for a runtime that compiles it with libseccomp; undefined for none. Rejects with IsolationRefused or
+ * InvalidSeccompProfile.
+ */
 export async function seccompProfileOf(
   spec: ContainerSpec,
   directory: string | undefined,
 ): Promise<SeccompProfile | undefined> {
   const source = profileOf(spec, directory);
-  return source && read(source);
-}
-
-/** The profile's file; `default` for our own. undefined for no filter. */
-export function seccompProfileFile(spec: ContainerSpec, directory: string | undefined): string | undefined {
-  const source = profileOf(spec, directory);
-  return source && (source.file ?? 'default');
+  if (!source) return undefined;
+  const profile = await read(source);
+  return mustKeepProjects(spec) ? keepProjectsWithoutOrder(profile) : profile;
 }
 
 async function read({ file }: ProfileSource): Promise<SeccompProfile> {
   return file === undefined ? defaultSeccompProfile() : readSeccompProfile(file);
 }
 
-async function compile(source: ProfileSource, capabilities: string[]): Promise<Uint8Array> {
-  return compileSeccompProfile(await read(source), { capabilities });
+async function compile(spec: ContainerSpec, source: ProfileSource, capabilities: string[]): Promise<Uint8Array> {
+  const profile = await read(source);
+  return compileSeccompProfile(mustKeepProjects(spec) ? keepProjects(profile) : profile, { capabilities });
+}
+
+/** In a user namespace the kernel itself lets nobody change a file's project. */
+function mustKeepProjects({ onProjectQuota, userNamespace }: ContainerSpec): boolean {
+  return onProjectQuota === true && userNamespace === undefined;
 }
 
 /** What a profile allows may depend on the capabilities that the container can have. */
-function keyOf({ version }: ProfileSource, capabilities: string[]): string {
-  return `${version} ${capabilities.join(',')}`;
+function keyOf(spec: ContainerSpec, { version }: ProfileSource, capabilities: string[]): string {
+  return `${version} ${mustKeepProjects(spec)} ${capabilities.join(',')}`;
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { deviceNumber } from '../../runtime/isolators/filesystem/devices.ts';
 import { root, type TestNode } from '../runtime/containerizers/harness.ts';
+import { runHostile } from '../runtime/escape/probe.ts';
 import { stopTargets, targets } from './targets.ts';
 
 afterAll(stopTargets);
@@ -105,6 +106,16 @@ describe.each(targets)('what a container sees and may do: $name', (target) => {
       security: { seccompProfile: { type: 'Unconfined' } },
     });
     expect(lines).toEqual(['Seccomp:\t0']);
+  });
+
+  testIf('on a file system with project quota its files stay in their project', async () => {
+    const set = async (part: object) =>
+      (await runHostile(node, './probe projects', { user: root, ...part })).stdout.match(
+        /(?<=set-(flags|project).*) .*/g,
+      );
+    // A file system may have flags and no projects.
+    expect(await set({})).toContain(' ok');
+    expect(new Set(await set({ onProjectQuota: true }))).toEqual(new Set([' EPERM']));
   });
 
   testIf('network None is a loopback of its own, Host is the network of the host', async () => {

@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { lstat, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
 import { openCheckpointDirectory } from '../../checkpoint/directory.ts';
 import { mountLoopFile } from '../../disk/loop-file.ts';
@@ -38,6 +38,8 @@ export interface DiskUsage {
 }
 
 export interface DiskLimits {
+  /** Whether one of these, or the sandboxes, is on a file system with project quota, so that containers could move files between its projects. */
+  onProjectQuota(paths: string[]): Promise<boolean>;
   /** Before anything is put into the sandbox. Idempotent. Rejects with DiskLimitImpossible when the limit cannot be kept as asked for. */
   prepare(limit: SandboxLimit): Promise<void>;
   /** Last known; undefined without a limit. */
@@ -163,6 +165,13 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
   };
 
   return {
+    async onProjectQuota(paths) {
+      for (const path of [sandboxRoot, ...paths]) {
+        const directory = (await lstat(path)).isDirectory() ? path : dirname(path);
+        if (await quota.isSupported(directory)) return true;
+      }
+      return false;
+    },
     async prepare(limit) {
       const { containerId, sandbox, limitBytes } = limit;
       if (limitBytes === undefined || !Number.isFinite(limitBytes)) return;

@@ -186,6 +186,8 @@ export async function prepareLaunch(
     objects: inputs.objects,
     image: volumeImage,
   });
+  const written = mounts.filter(({ readOnly }) => !readOnly).map(({ source }) => source);
+  const onProjectQuota = await context.diskLimits.onProjectQuota(written);
   const root: ImageRoot | undefined = image && {
     reference: image.reference,
     digest: image.digest,
@@ -218,6 +220,7 @@ export async function prepareLaunch(
     ...(ownStore && { pull: pullOf(declared, inputs.credentials) }),
     user: { ...user, home, supplementalGids: [...user.supplementalGids, ...edits.supplementalGids] },
     mounts: [...mounts, ...edits.mounts],
+    ...(onProjectQuota && { onProjectQuota }),
     ...(edits.devices.length > 0 && { devices: edits.devices }),
     resources: containerResources(declared, context.policy().defaultPidsLimit),
     ...(shared.network && { network: shared.network }),

@@ -1,12 +1,15 @@
 /** From a LaunchSpec to a running container of the engine, or to nothing at all. */
 import { constants } from 'node:fs';
-import { chmod, type FileHandle, open, readFile, readlink, stat } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { chmod, type FileHandle, open, readlink, stat } from 'node:fs/promises';
+import { release } from 'node:os';
 import { defaultPullPolicy, parseReference } from '../../images/index.ts';
 import { effectiveNamesOfRoot } from '../../isolators/capabilities.ts';
-import { seccompProfileFile } from '../../isolators/seccomp.ts';
+import { seccompProfileOf } from '../../isolators/seccomp.ts';
+import { toOciSeccomp } from '../../seccomp/oci.ts';
+import { nativeArch } from '../../seccomp/syscalls.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
 import type { ContainerMount, LaunchedContainer, LaunchSpec } from '../containerizer.ts';
+import { exactNumber } from '../exact-number.ts';
 import { startTimeOf } from '../native/start-time.ts';
 import { createBody } from './container-config.ts';
 import { containerLabel, type DockerContainer, type DockerContext, engineName, instanceLabel } from './context.ts';
@@ -61,12 +64,13 @@ async function start(context: DockerContext, spec: LaunchSpec, signal?: AbortSig
   if (user === undefined || !/^\d/.test(user)) await chmod(spec.sandbox, 0o777);
   const sources = await openSources(spec.mounts);
   try {
+    const effective = effectiveNamesOfRoot(spec, context.policy());
     const body = createBody(spec, {
       labels: { [instanceLabel]: context.instance, [containerLabel]: containerId },
       cgroupParent: context.cgroupParent ?? '',
       sources: sources.paths,
-      capabilities: { effective: effectiveNamesOfRoot(spec, context.policy()) },
-      seccomp: await seccompText(context, spec),
+      capabilities: { effective },
+      seccomp: await seccompText(context, spec, effective),
       user,
     });
     await engine.call('POST', `/containers/create?name=${engineName(containerId)}`, { body });
@@ -113,11 +117,14 @@ async function openSources(mounts: ContainerMount[]): Promise<{ paths: string[];
   };
 }
 
-/** The profile in Docker's format, which is the format that profiles are kept in. */
-async function seccompText({ seccompDirectory }: DockerContext, spec: LaunchSpec): Promise<string | undefined> {
-  const file = seccompProfileFile(spec, seccompDirectory);
-  if (file === undefined) return undefined;
-  const path =
-    file === 'default' ? fileURLToPath(new URL('../../seccomp/default-profile.json', import.meta.url)) : file;
-  return readFile(path, 'utf8');
+/** The profile in Docker's format, which has that of OCI runtimes in it. The engine's containers have the user ids of the host. */
+async function seccompText(
+  { seccompDirectory }: DockerContext,
+  { userNamespace: _, ...spec }: LaunchSpec,
+  capabilities: string[],
+): Promise<string | undefined> {
+  const profile = await seccompProfileOf(spec, seccompDirectory);
+  if (profile === undefined) return undefined;
+  const context = { arch: nativeArch(), kernel: release(), capabilities };
+  return JSON.stringify(toOciSeccomp(profile, context, exactNumber));
 }

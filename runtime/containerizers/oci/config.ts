@@ -7,6 +7,7 @@ import { capabilityNames } from '../../isolators/capabilities.ts';
 import { IsolationRefused } from '../../isolators/isolator.ts';
 import { rlimitNumbers } from '../../isolators/rlimits.ts';
 import { type DeviceRule, type LaunchRequest, type Operation, RLIMIT_UNLIMITED } from '../../launcher/operations.ts';
+import { exactNumber } from '../exact-number.ts';
 
 export interface OciMount {
   destination: string;
@@ -258,9 +259,4 @@ function rlimitName(resource: number): string {
 /** As a raw number: the largest ones do not fit a JavaScript number. */
 function rlimitValue(value: bigint): unknown {
   return exactNumber(value === RLIMIT_UNLIMITED ? 2n ** 64n - 1n : value);
-}
-
-/** A number in JSON with all its digits. */
-export function exactNumber(value: bigint): unknown {
-  return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(String(value));
 }

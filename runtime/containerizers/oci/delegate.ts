@@ -11,12 +11,13 @@ import type { LaunchRequest, Operation } from '../../launcher/operations.ts';
 import { toOciSeccomp } from '../../seccomp/oci.ts';
 import { nativeArch } from '../../seccomp/syscalls.ts';
 import type { ExecRequest, LaunchedContainer } from '../containerizer.ts';
+import { exactNumber } from '../exact-number.ts';
 import type { Delegate, DelegatedExec } from '../native/delegate.ts';
 import { sessionOperations } from '../native/launch-request.ts';
 import { startTimeOf } from '../native/start-time.ts';
 import type { Bundles } from './bundles.ts';
 import { removeForeignGroups } from './cgroups.ts';
-import { exactNumber, newProcess, toOci, translateProcess } from './config.ts';
+import { newProcess, toOci, translateProcess } from './config.ts';
 import { callRuntime, type OciRuntime } from './runtime.ts';
 
 /** The runtime makes this group below ours, which has the limits and outlives it: so counters can be read after the end. */

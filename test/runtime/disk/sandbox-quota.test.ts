@@ -78,6 +78,7 @@ suite('a sandbox with a quota', () => {
 
   test('has a number of its own, also for an agent that comes back, and gives it back when it is removed', async () => {
     await prepare('other');
+    expect(await limits.onProjectQuota([])).toBe(true);
     expect(new Set(readdirSync(join(base, 'ids'))).size).toBe(2);
     await limits.close();
     limits = await open();

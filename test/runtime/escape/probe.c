@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
@@ -260,6 +261,26 @@ static void fork_bomb(void) {
 	printf("forks %d\n", made);
 }
 
+/* A file's project and the flag by which a directory hands its own on: what is there is written back, so nothing changes where that succeeds. */
+static void projects(void) {
+	static const uint64_t upper[] = {0, 1ull << 32, 0xffffffffull << 32};
+	struct fsxattr attributes = {0};
+	unsigned long flags = 0;
+	char name[40];
+	int fd = open("file", O_RDONLY | O_CREAT, 0644);
+	say("open", fd);
+	say("get-flags", ioctl(fd, FS_IOC_GETFLAGS, &flags));
+	say("get-project", ioctl(fd, FS_IOC_FSGETXATTR, &attributes));
+	for (unsigned i = 0; i < sizeof upper / sizeof *upper; i++) {
+		snprintf(name, sizeof name, "set-flags-%u", i);
+		say(name, syscall(SYS_ioctl, fd, FS_IOC_SETFLAGS | upper[i], &flags));
+		snprintf(name, sizeof name, "set-project-%u", i);
+		say(name, syscall(SYS_ioctl, fd, FS_IOC_FSSETXATTR | upper[i], &attributes));
+	}
+	/* file_setattr(2), in newer kernels. */
+	say("set-attributes", syscall(469, AT_FDCWD, "file", &attributes, sizeof attributes, 0));
+}
+
 int main(int argc, char **argv) {
 	const char *mode = argc > 1 ? argv[1] : "";
 	if (strcmp(mode, "syscalls") == 0) syscalls();
@@ -270,6 +291,7 @@ int main(int argc, char **argv) {
 	else if (strcmp(mode, "chroot") == 0) chroot_escape(argv[2]);
 	else if (strcmp(mode, "identity") == 0) identity();
 	else if (strcmp(mode, "tty") == 0) push_input();
+	else if (strcmp(mode, "projects") == 0) projects();
 	else if (strcmp(mode, "forks") == 0) fork_bomb();
 	else if (strcmp(mode, "crash") == 0) abort();
 	else return 2;

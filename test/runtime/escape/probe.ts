@@ -1,19 +1,16 @@
 /** The hostile program of these tests: built once, and put into the sandbox of each container that is to run it. */
-import { createHash } from 'node:crypto';
-import { chmodSync, copyFileSync, readFileSync } from 'node:fs';
+import { chmodSync, copyFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { expect, jest } from '@jest/globals';
 import type { TaskContainer } from '../../../crds/types.generated.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
-import { cachedBuild, compile } from '../../../runtime/launcher/build.ts';
 import { nobody, type Result, root, type TestNode } from '../containerizers/harness.ts';
+import { buildProbe } from './build-probe.ts';
+
+export { buildProbe };
 
 // The first test of a machine compiles the launcher, and the program, which takes its time on a busy one.
 jest.setTimeout(120_000);
-
-const source = fileURLToPath(new URL('probe.c', import.meta.url));
-const hash = createHash('sha256').update(readFileSync(source)).digest('hex').slice(0, 16);
 
 /** Documents may ask for either. */
 export const users = [
@@ -50,12 +47,6 @@ export const variants: Variant[] = [false, true].flatMap((image) =>
 const refusals = ['EPERM', 'ENOSYS', 'EACCES', 'EROFS', 'ENOENT', 'ECONNREFUSED', 'ETXTBSY'];
 
 export type Options = Omit<Partial<LaunchSpec>, 'task'> & { task?: Partial<LaunchSpec['task']['spec']> };
-
-export function buildProbe(): Promise<string> {
-  return cachedBuild(`escape-probe-${hash}`, async (output) => {
-    await compile(['-O1', '-Wall', '-Wextra', '-Werror', '-static', '-s', '-o', output, source]);
-  });
-}
 
 /** A spec whose sandbox holds the program as `./probe`. */
 export async function probeSpec(
