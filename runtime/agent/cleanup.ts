@@ -11,7 +11,7 @@ import { openDirectory } from '../volumes/anchored.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { removeTree } from '../volumes/remove-tree.ts';
 import { openDiskParts } from './disk-limits/open.ts';
-import { endLaunchers, openContainerizer } from './node/containerizer.ts';
+import { endLaunchers, openContainerizer, removeCgroupRoots } from './node/containerizer.ts';
 import { readPrograms } from './node/containerizer-programs.ts';
 import { readBootId } from './node/identity.ts';
 import { lockInstance } from './node/lock.ts';
@@ -93,7 +93,10 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     await disk.sandboxes.close();
     for (const { path, file } of (await openIdentities(join(paths.meta, 'volumes'), false)).list())
       if (file !== undefined) await unmountLoopFile(path);
-    if (options.containerizer === undefined) await endLaunchers(paths);
+    if (options.containerizer === undefined) {
+      await endLaunchers(paths);
+      await removeCgroupRoots(paths);
+    }
     await takeBackNetworks(paths, logger);
     // Mounts first: what is on them is not ours to walk through.
     await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent, ConfigMap, Task } from '../../controllers/machinery/client/resources.ts';
 import type { TaskSpec } from '../../crds/types.generated.ts';
 import { isTerminal } from '../../runtime/agent/tasks/status.ts';
-import { detectCgroups } from '../../runtime/cgroups/detect.ts';
+import { allHierarchies } from '../../runtime/cgroups/leftovers.ts';
 import { makeImage, noBusybox } from '../runtime/agent/support/oci-layout.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from '../runtime/agent/support/platform.ts';
 import { bridgeNetwork, type CniBed, makeCniBed } from '../runtime/network/harness.ts';
@@ -218,11 +218,10 @@ suite(`leaks of ${CONTAINERS} containers, ${CAUGHT} caught in their launch (${pr
 
   const instanceDirectory = () => join(platform.runtimeRoot, entries(platform.runtimeRoot)[0] ?? 'none');
 
+  /** In every hierarchy, whoever made them. */
   function groups(): string[] {
-    const { controllers, unified } = detectCgroups();
     const instance = entries(platform.runtimeRoot)[0];
-    const hierarchies = [...new Set([...controllers.values(), ...(unified ? [unified] : [])])];
-    return hierarchies.flatMap((hierarchy) =>
+    return allHierarchies().flatMap((hierarchy) =>
       ['', '.oci'].flatMap((suffix) =>
         entries(`${hierarchy}/tepui/${instance}${suffix}`).filter((name) => /^[0-9a-f]{8}-/.test(name)),
       ),

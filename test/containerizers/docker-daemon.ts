@@ -1,6 +1,6 @@
 /** A Docker daemon of this test file's own: data, state, socket and cgroups apart from everybody's, and no network of the host touched. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, symlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -10,7 +10,8 @@ import { staticBusybox } from '../setup/busybox.ts';
 import { aptProblem } from '../setup/debian.ts';
 
 export const testImage = 'tepui-test/busybox:1';
-const startMs = 60_000;
+const startMs = 60_000 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
+const KEEPER = new URL('docker-daemon-keeper.ts', import.meta.url).pathname;
 
 export interface DockerDaemon {
   socketPath: string;
@@ -40,19 +41,27 @@ export async function startDockerDaemon({ namespace }: { namespace?: string } = 
     '--ip-masq=false',
     ...(namespace === undefined ? ['--bridge', 'none'] : ['--bip', '172.31.0.1/24']),
   ];
-  const [program, ...before] = namespace === undefined ? ['dockerd'] : ['nsenter', `--net=${namespace}`, 'dockerd'];
-  const daemon = spawn(program!, [...before, ...args], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const command = [...(namespace === undefined ? [] : ['nsenter', `--net=${namespace}`]), 'dockerd', ...args];
+  const keeper = spawn(process.execPath, [KEEPER, directory, ...command], {
+    // Ctrl-C is for the tests.
+    detached: true,
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  // Tests that are over do not wait for it: it ends with them.
+  for (const part of [keeper, keeper.stdin, keeper.stderr] as { unref(): void }[]) part.unref();
   let log = '';
-  daemon.stderr.on('data', (chunk: Buffer) => {
+  keeper.stderr.on('data', (chunk: Buffer) => {
     log = (log + chunk.toString()).slice(-4000);
   });
   const stop = async (): Promise<void> => {
-    await end(daemon);
-    unmountBelow(directory);
-    rmSync(directory, { recursive: true, force: true });
+    if (keeper.exitCode !== null) return;
+    const ended = new Promise((resolve) => keeper.once('exit', resolve));
+    keeper.ref();
+    keeper.stdin.end();
+    await ended;
   };
   const deadline = Date.now() + startMs;
-  while (Date.now() < deadline && daemon.exitCode === null) {
+  while (Date.now() < deadline && keeper.exitCode === null) {
     if (
       await readEngineVersion(socketPath).then(
         () => true,
@@ -66,22 +75,6 @@ export async function startDockerDaemon({ namespace }: { namespace?: string } = 
   }
   await stop();
   return `a Docker daemon cannot be started here: ${log.trim().split('\n').at(-1)}`;
-}
-
-async function end(daemon: ChildProcess): Promise<void> {
-  if (daemon.exitCode !== null) return;
-  const ended = new Promise((resolve) => daemon.once('exit', resolve));
-  daemon.kill('SIGTERM');
-  if ((await Promise.race([ended, delay(15_000, 'late', { ref: false })])) === 'late') {
-    daemon.kill('SIGKILL');
-    await ended;
-  }
-}
-
-function unmountBelow(directory: string): void {
-  const mounts = execFileSync('findmnt', ['-rno', 'TARGET']).toString().split('\n');
-  for (const target of mounts.filter((path) => path.startsWith(`${directory}/`)).reverse())
-    execFileSync('umount', ['-l', target]);
 }
 
 /** One layer: /bin with every applet. */

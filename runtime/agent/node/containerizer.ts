@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { AgentSpec } from '../../../crds/types.generated.ts';
 import { makeLauncherGroups } from '../../cgroups/launcher-groups.ts';
+import { removeSharedGroups } from '../../cgroups/leftovers.ts';
 import { createComposingContainerizer } from '../../containerizers/composing/containerizer.ts';
 import type { Member } from '../../containerizers/composing/member.ts';
 import type { Containerizer } from '../../containerizers/containerizer.ts';
@@ -117,6 +118,11 @@ export async function endLaunchers(paths: AgentPaths): Promise<void> {
     await launcher.shutdownIfIdle();
     launcher.close();
   }
+}
+
+/** Also of containerizers that were not opened, because nothing of theirs is left but this. */
+export async function removeCgroupRoots({ instance }: AgentPaths): Promise<void> {
+  for (const suffix of ['', '.oci', '.docker']) await removeSharedGroups(join('tepui', `${instance}${suffix}`));
 }
 
 function ociDirectory({ runtimeDir }: AgentPaths): string {

@@ -3,13 +3,13 @@ import type { Logger } from 'pino';
 import type { AgentIsolation } from '../../../crds/types.generated.ts';
 import { detectCgroups } from '../../cgroups/detect.ts';
 import { signalProcess } from '../../cgroups/kill.ts';
+import { removeEmptyRoot } from '../../cgroups/leftovers.ts';
 import { addressesOf, dial } from '../../launcher/dial.ts';
 import type { Containerizer, ContainerResources } from '../containerizer.ts';
 import { readBootId } from '../native/boot-id.ts';
 import { dialHost } from '../native/dial.ts';
 import { ContainerNotRunning } from '../native/exec.ts';
 import { lostTermination } from '../native/termination.ts';
-import { removeForeignRoot } from '../oci/cgroups.ts';
 import { type DockerContainer, type DockerContext, engineName } from './context.ts';
 import { defaultDockerSocket } from './default-socket.ts';
 import { destroyContainer } from './destroy.ts';
@@ -109,7 +109,7 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
         logs?.stop();
         await logs?.done.catch(() => {});
       }
-      removeForeignRoot(ownRoot);
+      removeEmptyRoot(ownRoot);
     },
   };
 }

@@ -57,6 +57,8 @@ export interface TranslationContext {
   rootMountPoint: string;
   /** Of the cgroup that the runtime makes below ours. */
   cgroupsPath: string;
+  /** Our own group in a pure cgroup v2: the container sees it, and its limits, in place of the one below. */
+  ownGroup?: string;
   /** In the form of the OCI configuration; absent: no filter. */
   seccomp?: unknown;
 }
@@ -79,7 +81,7 @@ export function toOci(request: LaunchRequest, context: TranslationContext): Tran
       ...(context.seccomp !== undefined && { seccomp: context.seccomp }),
     },
   };
-  const operations = request.operations.filter((operation) => !translate(operation, config));
+  const operations = request.operations.filter((operation) => !translate(operation, config, context));
   return { config, operations };
 }
 
@@ -142,7 +144,7 @@ function toDeviceRule({ type, ...rule }: DeviceRule): OciConfig['linux']['resour
 }
 
 /** Whether the operation became configuration (or is the runtime's business anyway), so that the launcher must not carry it out. */
-function translate(operation: Operation, config: OciConfig): boolean {
+function translate(operation: Operation, config: OciConfig, { ownGroup }: TranslationContext): boolean {
   if (translateProcess(operation, config.process)) return true;
   switch (operation.op) {
     case 'joinNamespace':
@@ -160,7 +162,7 @@ function translate(operation: Operation, config: OciConfig): boolean {
       return true;
     case 'mount':
       if (!isKernelPath(operation.target)) return false;
-      config.mounts.push(toMount(operation));
+      config.mounts.push(toMount(operation.fstype === 'cgroup2' ? bindOf(operation, ownGroup!) : operation));
       return true;
     case 'setMountAttributes':
       // Left out there: it is about a small tmpfs that mounts were made on. As a `readonlyPath`, crun would make those mounts writable.
@@ -224,7 +226,13 @@ function addDevice(
   linux.resources.devices.push({ allow: true, type, major, minor, access: 'rw' });
 }
 
-function toMount({ source, target, fstype, flags, data }: Extract<Operation, { op: 'mount' }>): OciMount {
+type Mount = Extract<Operation, { op: 'mount' }>;
+
+function bindOf({ fstype: _, flags, ...mount }: Mount, source: string): Mount {
+  return { ...mount, source, flags: ['bind', ...flags] };
+}
+
+function toMount({ source, target, fstype, flags, data }: Mount): OciMount {
   const isBind = flags.includes('bind') || flags.includes('rbind');
   return {
     destination: target,

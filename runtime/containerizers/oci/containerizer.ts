@@ -1,11 +1,11 @@
 /** The OCI containerizer: any OCI runtime on PATH makes the containers, out of the same launch data as the native one's. */
 import { mkdirSync } from 'node:fs';
 import { detectCgroups } from '../../cgroups/detect.ts';
+import { removeEmptyRoot } from '../../cgroups/leftovers.ts';
 import { buildLauncher } from '../../launcher/build.ts';
 import type { Containerizer } from '../containerizer.ts';
 import { createNativeContainerizer, type NativeOptions } from '../native/containerizer.ts';
 import { openBundles } from './bundles.ts';
-import { removeForeignRoot } from './cgroups.ts';
 import { createOciDelegate } from './delegate.ts';
 import { findOciRuntime, type OciRuntime } from './runtime.ts';
 import { isStatic } from './static-program.ts';
@@ -62,7 +62,7 @@ export async function createOciContainerizer({
     describe: async () => [describeOci(runtime)],
     async close() {
       await containerizer.close();
-      removeForeignRoot(cgroupRoot);
+      removeEmptyRoot(cgroupRoot);
     },
   };
 }

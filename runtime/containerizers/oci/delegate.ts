@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CgroupHost } from '../../cgroups/detect.ts';
+import { removeEverywhere } from '../../cgroups/leftovers.ts';
 import { boundingNames } from '../../isolators/capabilities.ts';
 import { memoryLimitation } from '../../isolators/cgroups/memory.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
@@ -16,7 +17,6 @@ import type { Delegate, DelegatedExec } from '../native/delegate.ts';
 import { sessionOperations } from '../native/launch-request.ts';
 import { startTimeOf } from '../native/start-time.ts';
 import type { Bundles } from './bundles.ts';
-import { removeForeignGroups } from './cgroups.ts';
 import { newProcess, toOci, translateProcess } from './config.ts';
 import { callRuntime, type OciRuntime } from './runtime.ts';
 
@@ -60,9 +60,11 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
     async adapt(request, spec) {
       const profile = await seccompProfileOf(spec, host.seccompDirectory);
       const context = { arch: nativeArch(), kernel: release(), capabilities: bounding(spec) };
+      const ownGroup = cgroupHost.version === 'v2' ? host.cgroups.unified(spec.containerId) : undefined;
       const { config, operations } = toOci(withInit(request, options.init), {
         rootMountPoint: host.rootMountPoint,
         cgroupsPath: `/${cgroupRoot}/${pathOf(spec.containerId)}/${payloadGroup}`,
+        ...(ownGroup !== undefined && { ownGroup }),
         ...(profile && { seccomp: toOciSeccomp(profile, context, exactNumber) }),
       });
       if (options.init !== undefined) config.mounts.push(initMount(options.init));
@@ -115,7 +117,7 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
     async remove(containerId) {
       // What the runtime does not know any more (it was killed before it wrote its state) has no processes outside of our group.
       await call(['delete', '--force', containerId]).catch(() => {});
-      await removeForeignGroups(`${cgroupRoot}/${pathOf(containerId)}`);
+      await removeEverywhere(`${cgroupRoot}/${pathOf(containerId)}`);
       bundles.remove(containerId);
     },
   };

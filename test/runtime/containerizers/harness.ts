@@ -16,6 +16,7 @@ import { expect } from '@jest/globals';
 import pino from 'pino';
 import type { AgentIsolation, Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
+import { allHierarchies } from '../../../runtime/cgroups/leftovers.ts';
 import type { Containerizer, LaunchSpec, Termination } from '../../../runtime/containerizers/containerizer.ts';
 import { createNativeContainerizer, type NativeOptions } from '../../../runtime/containerizers/native/containerizer.ts';
 import { connectLauncher } from '../../../runtime/launcher/client.ts';
@@ -96,8 +97,8 @@ export async function startNode({
       logger: pino({ level: 'silent' }),
       options: { isolation: () => isolation, ...nodeOptions, ...options },
     });
-  const { controllers, unified } = detectCgroups();
-  const hierarchies = [...new Set([...controllers.values(), ...(unified ? [unified] : [])])];
+  // Also those that only an OCI runtime or a Docker Engine makes groups in.
+  const hierarchies = allHierarchies();
 
   const node: TestNode = {
     containerizer: await open(),

@@ -49,6 +49,23 @@ describe('from a launch request to an OCI configuration', () => {
     expect(config.root).toEqual({ path: '/root-here', readonly: true });
   });
 
+  test('a container sees our own group of a pure cgroup v2, which has its limits', () => {
+    const { config } = toOci(
+      request([
+        { op: 'mount', source: 'cgroup2', target: '/sys/fs/cgroup', fstype: 'cgroup2', flags: ['ro', 'nosuid'] },
+      ]),
+      { ...context, ownGroup: '/sys/fs/cgroup/tepui/x/c' },
+    );
+    expect(config.mounts).toEqual([
+      {
+        destination: '/sys/fs/cgroup',
+        type: 'bind',
+        source: '/sys/fs/cgroup/tepui/x/c',
+        options: ['bind', 'ro', 'nosuid', 'rprivate'],
+      },
+    ]);
+  });
+
   test('limits and identity become the process, numbers keep their digits', () => {
     const { config } = toOci(
       request([

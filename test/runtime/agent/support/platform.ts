@@ -1,5 +1,5 @@
 /** A real API server with Tepui's kinds and a real agent with the native containerizer; everything in directories of its own. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, globSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,6 +13,7 @@ import { loadCrds } from '../../../../crds/load.ts';
 import type { TaskContainer, Task as TaskDocument, TaskSpec } from '../../../../crds/types.generated.ts';
 import { type AgentOptions, cleanupAgent, type RunningAgent, startAgent } from '../../../../runtime/agent/index.ts';
 import { isTerminal } from '../../../../runtime/agent/tasks/status.ts';
+import { allHierarchies } from '../../../../runtime/cgroups/leftovers.ts';
 
 export interface Platform {
   client: ApiClient;
@@ -139,13 +140,23 @@ export async function startPlatform(): Promise<Platform> {
     kill: (name) => client.mergePatch(Task, { namespace: NAMESPACE, name }, { spec: { desiredState: 'Killed' } }),
     async close() {
       for (const agent of [...agents]) await agent.close();
+      const instances = existsSync(runtimeRoot) ? readdirSync(runtimeRoot) : [];
       await cleanupAgent({ dataDir, runtimeRoot, logger });
+      const left = groupsLeft(instances);
       if (foreign) await removeTasks(client, created);
       await client.close();
       await server?.close();
       rmSync(base, { recursive: true, force: true });
+      if (left.length > 0) throw new Error(`cgroups are left: ${left.join(', ')}`);
     },
   };
+}
+
+/** Roots of agents' instances, of any containerizer, in any hierarchy. */
+function groupsLeft(instances: string[]): string[] {
+  return allHierarchies().flatMap((hierarchy) =>
+    globSync(instances.map((instance) => `${hierarchy}/tepui/${instance}{,.*}`)),
+  );
 }
 
 async function removeTasks(client: ApiClient, names: Set<string>): Promise<void> {
