@@ -1212,6 +1212,14 @@ export interface TaskLimitation {
   used?: Quantity;
 }
 
+/** Whose user ids its last run has. */
+export interface ContainerUserIds {
+  /** Private: ids of its own. Host: the ids of the host. */
+  mode: 'Private' | 'Host';
+  /** Why it has the ids of the host, where security.userNamespace is Auto. */
+  message?: string;
+}
+
 /** Progress of an image pull or fetch. */
 export interface TransferProgress {
   /** What is transferred. */
@@ -1250,6 +1258,8 @@ export interface ContainerStatus {
   pid?: number;
   /** Image with digest. */
   image?: string;
+  /** Whose user ids its last run has. */
+  userNamespace?: ContainerUserIds;
   /** Last answer of the readiness check. */
   lastReadinessResponse?: string;
   /** When its last run started. */

@@ -5,7 +5,14 @@
  * `destroy` is idempotent and tolerates unknown ids. `wait` resolves also for containers that ended while no agent was running.
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
-import type { AgentContainerizer, AgentNetwork, NetworkInfo, Task, TaskContainer } from '../../crds/types.generated.ts';
+import type {
+  AgentContainerizer,
+  AgentNetwork,
+  ContainerUserIds,
+  NetworkInfo,
+  Task,
+  TaskContainer,
+} from '../../crds/types.generated.ts';
 import type { Pressure } from '../cgroups/pressure.ts';
 import type { PullPolicy, RegistryCredentials } from '../images/index.ts';
 
@@ -124,6 +131,8 @@ export interface LaunchedContainer {
   startedAt: Date;
   /** Addresses in a network of the containerizer's own. */
   networkInfos?: NetworkInfo[];
+  /** Whose user ids it has, and why those of the host where it might have had its own. Absent: not known. */
+  userNamespace?: ContainerUserIds;
 }
 
 /** How a container ended. Booleans and numbers, no prose to parse. */

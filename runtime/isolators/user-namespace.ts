@@ -31,18 +31,21 @@ export function onHost(
   return { uid: userNamespace.uids.hostId + uid, gid: userNamespace.gids.hostId + gid };
 }
 
+/** Ids of its own; or none, and why, unless the document wants none. */
+export type ResolvedIds = { userNamespace: UserNamespace } | { userNamespace?: undefined; obstacle?: string };
+
 /**
  * The ids that the container is launched with: those that the agent gave its task, or none. Auto means own ids unless something stands against it;
  * Private is refused then. `unavailable` is why this host cannot do it.
  */
-export function resolveUserNamespace(spec: ContainerSpec, unavailable: string | undefined): UserNamespace | undefined {
+export function resolveUserNamespace(spec: ContainerSpec, unavailable: string | undefined): ResolvedIds {
   const mode = spec.container.security?.userNamespace ?? 'Auto';
-  if (mode === 'Host') return undefined;
+  if (mode === 'Host') return {};
   const obstacle = unavailable ?? obstacleIn(spec);
-  if (obstacle === undefined) return spec.userNamespace;
+  if (obstacle === undefined && spec.userNamespace) return { userNamespace: spec.userNamespace };
   if (mode === 'Private')
     throw new IsolationRefused(`security.userNamespace: Private cannot be done here: ${obstacle}`);
-  return undefined;
+  return { ...(obstacle !== undefined && { obstacle }) };
 }
 
 /** Why this container needs the ids of the host. */

@@ -23,7 +23,7 @@ function containerStatus(
   container: ContainerRecord,
   activity: Activity | undefined,
 ): ContainerStatus {
-  const { name, init, run, image, health, phase, end } = container;
+  const { name, init, run, image, userNamespace, health, phase, end } = container;
   const wasBegun = phase !== 'Waiting';
   const isLive = phase === 'Intended' || phase === 'Launched';
   const shown = isLive ? undefined : end;
@@ -34,6 +34,7 @@ function containerStatus(
     restarts: run,
     ...((wasBegun || run > 0) && { containerId: containerIdOf(record, wasBegun ? container : { name, run: run - 1 }) }),
     ...(image !== undefined && { image }),
+    ...(userNamespace !== undefined && { userNamespace }),
     ...(phase === 'Launched' && container.pid !== undefined && { pid: container.pid }),
     ...(health?.healthy !== undefined && { healthy: health.healthy }),
     ...(health?.ready !== undefined && { ready: health.ready }),

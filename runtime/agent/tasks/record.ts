@@ -2,7 +2,7 @@
  * What the agent itself knows of a task, checkpointed per Task uid. The record is the launch decision: a run of a container is durable in it
  * before its launch, and is never launched again. It holds nothing secret: resolved environments live in memory only.
  */
-import type { Task } from '../../../crds/types.generated.ts';
+import type { ContainerUserIds, Task } from '../../../crds/types.generated.ts';
 import type { UserNamespace } from '../../containerizers/containerizer.ts';
 import type { TaskReport } from './status.ts';
 
@@ -93,6 +93,8 @@ export interface ContainerRecord {
   pid?: number;
   /** Image with digest. */
   image?: string;
+  /** Whose user ids its newest run has. */
+  userNamespace?: ContainerUserIds;
   stop?: StopRecord;
   /** Every process of it is stopped. */
   frozen?: boolean;

@@ -107,12 +107,13 @@ async function runContainer(
   const launched = await context.containerizer.launch(spec, signal);
   context.metrics.launched(context.now() - begunMs);
   const stopSignal = signalNumber(spec.container.stopSignal ?? image?.config.stopSignal ?? '');
-  const { networkInfos } = launched;
+  const { networkInfos, userNamespace } = launched;
   if (networkInfos !== undefined) runner.changeInMemory((current) => ({ ...current, networkInfos }));
   noteLaunched(runner, name, launched.startedAt, {
     pid: launched.pid,
     ...(image && { image: describeImage(image) }),
     ...(stopSignal !== undefined && { stopSignal }),
+    ...(userNamespace && { userNamespace }),
   });
   runner.follow(name, spec.containerId);
   context.logger.info(

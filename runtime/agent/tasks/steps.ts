@@ -2,6 +2,7 @@
  * How a task's record moves: each step is a function from record to record. Containers start and end beside each other, so a step is always
  * applied to the record in force, and one that comes late (for a run that is over) changes nothing. Pure.
  */
+import type { ContainerUserIds } from '../../../crds/types.generated.ts';
 import { type EndCircumstances, restartRuleOf, withEnd } from './container-end.ts';
 import type { ContainerEnd, ContainerHealth, ContainerRecord, KillRecord, TaskRecord } from './record.ts';
 import { advance, type Transition } from './status.ts';
@@ -31,6 +32,7 @@ export interface LaunchedFacts {
   startedAtMs: number;
   pid?: number;
   image?: string;
+  userNamespace?: ContainerUserIds;
   /** The image's, where the document names none. */
   stopSignal?: number;
 }

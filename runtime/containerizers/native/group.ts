@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import { prefixOf } from '../../cgroups/paths.ts';
 import { sharedMemoryPath, shmBytes } from '../../isolators/filesystem/dev.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
+import { isPrivileged } from '../../isolators/privileged.ts';
 import { onHost } from '../../isolators/user-namespace.ts';
 import type { LaunchRequest, Operation } from '../../launcher/operations.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
@@ -33,7 +34,7 @@ export async function prepareGroup(context: NativeContext, group: GroupSpec): Pr
   await destroyContainer(context, pauseId);
   // Of an earlier life of the group: its counters would tell of ends long past.
   if (!hasMembers(context, groupId)) await context.cgroups.remove(groupId);
-  const spec = pauseSpec(context, group);
+  const spec = pauseSpec(context, mayHaveOwnIds(context, group) ? group : withoutOwnIds(group));
   const container = newContainer(pauseId, spec);
   try {
     context.records.writeLaunch({ bootId: context.bootId, spec, env: {} });
@@ -49,6 +50,21 @@ export async function prepareGroup(context: NativeContext, group: GroupSpec): Pr
     });
     throw new ContainerLaunchFailed(groupId, cause instanceof Error ? cause.message : String(cause), { cause });
   }
+}
+
+/** Whether a container of it may get user ids of its own: else what they share belongs to the host's. */
+function mayHaveOwnIds({ features }: NativeContext, { task }: GroupSpec): boolean {
+  const { initContainers = [], containers } = task.spec;
+  return (
+    features.userNamespaces === undefined &&
+    [...initContainers, ...containers].some(
+      (container) => container.security?.userNamespace !== 'Host' && !isPrivileged({ container }),
+    )
+  );
+}
+
+function withoutOwnIds({ userNamespace: _, ...group }: GroupSpec): GroupSpec {
+  return group;
 }
 
 function hasMembers({ containers }: NativeContext, groupId: string): boolean {

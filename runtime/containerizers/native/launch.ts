@@ -1,7 +1,7 @@
 /** From a LaunchSpec to a running command, or to nothing at all. */
-
+import type { ContainerUserIds } from '../../../crds/types.generated.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
-import { resolveUserNamespace } from '../../isolators/user-namespace.ts';
+import { type ResolvedIds, resolveUserNamespace } from '../../isolators/user-namespace.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
 import type { LaunchedContainer, LaunchSpec } from '../containerizer.ts';
 import { newContainer } from './container.ts';
@@ -39,17 +39,21 @@ export async function launchContainer(
   try {
     signal?.throwIfAborted();
     const { userNamespace: _, ...rest } = asked;
-    const ids = resolveUserNamespace(asked, context.features.userNamespaces);
-    const spec = ids ? { ...rest, userNamespace: ids } : rest;
+    const unavailable = delegate
+      ? "this containerizer's containers have the user ids of the host"
+      : context.features.userNamespaces;
+    const ids = resolveUserNamespace(asked, unavailable);
+    const spec = ids.userNamespace ? { ...rest, userNamespace: ids.userNamespace } : rest;
     container.spec = spec;
     records.writeLaunch({ bootId, spec, env });
     containers.set(containerId, container);
-    const started = await withOwnIds(context, spec, attempt, () => cleanUp(context, containerId));
+    const { result: started, obstacle } = await withOwnIds(context, spec, attempt, () => cleanUp(context, containerId));
     container.launched = {
       containerId,
       pid: started.pid,
       startTimeTicks: started.startTimeTicks,
       startedAt: new Date(),
+      userNamespace: userIdsOf(ids, obstacle),
     };
     await delegate?.started(container.launched, container.termination.promise);
     signal?.throwIfAborted();
@@ -65,6 +69,12 @@ export async function launchContainer(
   }
   if (!container.ended) limitationWatch.add(containerId);
   return container.launched;
+}
+
+function userIdsOf(ids: ResolvedIds, later: string | undefined): ContainerUserIds {
+  if (ids.userNamespace && later === undefined) return { mode: 'Private' };
+  const message = later ?? (ids.userNamespace ? undefined : ids.obstacle);
+  return { mode: 'Host', ...(message !== undefined && { message: message.slice(0, 1024) }) };
 }
 
 /** What the isolators made for an attempt. */

@@ -5,6 +5,12 @@ import { IsolationRefused } from '../../isolators/isolator.ts';
 import { LaunchFailed } from '../../launcher/errors.ts';
 import type { NativeContext } from './context.ts';
 
+export interface Attempted<T> {
+  result: T;
+  /** Why it was done without. */
+  obstacle?: string;
+}
+
 /**
  * Calls `attempt` once or twice. Before the second time, `again` must have undone the first. Rejects for `userNamespace: Private` with a message that
  * names the field.
@@ -14,9 +20,9 @@ export async function withOwnIds<T>(
   spec: ContainerSpec,
   attempt: (spec: ContainerSpec) => Promise<T>,
   again: () => Promise<void>,
-): Promise<T> {
+): Promise<Attempted<T>> {
   try {
-    return await attempt(spec);
+    return { result: await attempt(spec) };
   } catch (error) {
     if (!spec.userNamespace || !(error instanceof LaunchFailed) || !isAboutIds(error)) throw error;
     if (spec.container.security?.userNamespace === 'Private')
@@ -28,7 +34,7 @@ export async function withOwnIds<T>(
       { containerID: spec.containerId, reason: error.message },
       'a container was started with the user ids of the host',
     );
-    return result;
+    return { result, obstacle: error.message };
   }
 }
 

@@ -55,7 +55,9 @@ describeIf(`a container with user ids of its own (${why ?? 'root, idmapped mount
       { shell: 'id -u; cat /proc/self/uid_map; echo ready; sleep 1000' },
       { user: root, userNamespace },
     );
-    const pid = await launch(spec);
+    const { pid, userNamespace: ids } = await node.containerizer.launch(spec);
+    await eventually(() => node.output(spec).includes('ready'), 'start');
+    expect(ids).toEqual({ mode: 'Private' });
     expect(node.output(spec).split('\n')[0]).toBe('0');
     expect(node.output(spec)).toMatch(/^\s*0\s+1900000000\s+65536$/m);
     expect(statusOf(pid, 'Uid')).toEqual(Array(4).fill(String(range.hostId)));
@@ -192,7 +194,10 @@ describeIf(`a container with user ids of its own (${why ?? 'root, idmapped mount
   test('where a file system cannot map ids, Auto takes those of the host and Private is refused by name', async () => {
     const mounts = [{ source: '/sys/kernel', target: '/data', readOnly: true }];
     const spec = node.spec({ shell: 'echo ready; sleep 1000' }, { user: nobody, userNamespace, mounts });
-    expect(statusOf(await launch(spec), 'Uid')[0]).toBe('65534');
+    const { pid, userNamespace: ids } = await node.containerizer.launch(spec);
+    await eventually(() => node.output(spec).includes('ready'), 'start');
+    expect(ids).toEqual({ mode: 'Host', message: expect.stringContaining('/sys/kernel cannot map user ids') });
+    expect(statusOf(pid, 'Uid')[0]).toBe('65534');
     expect(await execIn(spec, 'id -u')).toBe('65534\n');
     await node.containerizer.destroy(spec.containerId);
     await expect(
@@ -210,13 +215,21 @@ describeIf(`a container with user ids of its own (${why ?? 'root, idmapped mount
       /IPC_LOCK/,
     ],
     ['processes of the host', { namespaces: { pid: 'Host' } }, {}, /namespaces.pid/],
+    ['privileges of the host', { security: { privileged: true } }, { user: root }, /is privileged/],
   ])('with %s, Auto means the ids of the host and Private is refused', async (_, container, part, message) => {
     const merged = (userNamespaceMode: 'Auto' | 'Private') => ({
       shell: 'wc -l </proc/self/uid_map; cut -c1-60 /proc/self/uid_map',
       ...container,
       security: { ...container.security, userNamespace: userNamespaceMode },
     });
-    const { stdout } = await node.run(merged('Auto'), { userNamespace, ...part });
+    const spec = node.spec(merged('Auto'), { userNamespace, ...part });
+    expect((await node.containerizer.launch(spec)).userNamespace).toEqual({
+      mode: 'Host',
+      message: expect.stringMatching(message),
+    });
+    await node.containerizer.wait(spec.containerId);
+    const stdout = node.output(spec);
+    await node.containerizer.destroy(spec.containerId);
     expect(stdout).toMatch(/\s0\s+0\s+4294967295/);
     await expect(node.run(merged('Private'), { userNamespace, ...part })).rejects.toThrow(message);
   });
@@ -247,6 +260,23 @@ describeIf(`a container with user ids of its own (${why ?? 'root, idmapped mount
     await node.containerizer.wait(second.containerId);
     expect(node.output(first)).toBe('0\nready\n');
     expect(node.output(second) + node.output(second, 'stderr')).toBe('word\n0\n');
+  });
+
+  test('of a task whose containers are all privileged, shared memory belongs to root of the host', async () => {
+    const groupId = randomUUID();
+    const containers = [{ name: 'first', security: { privileged: true } }];
+    const task = { metadata: { name: 'pod', namespace: 'default' }, spec: { containers } } as unknown as Task;
+    await node.containerizer.prepareGroup!({ groupId, task, userNamespace });
+    const spec = {
+      ...node.spec({ ...containers[0]!, shell: 'stat -c %u /dev/shm' }, { user: root, userNamespace }),
+      containerId: `${groupId}.first`,
+      groupId,
+      task,
+    };
+    expect((await node.containerizer.launch(spec)).userNamespace?.mode).toBe('Host');
+    await node.containerizer.wait(spec.containerId);
+    expect(node.output(spec)).toBe('0\n');
+    await node.containerizer.destroyGroup!(groupId);
   });
 
   test('is entered by exec also after a restart of the agent', async () => {

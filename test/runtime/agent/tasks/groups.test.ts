@@ -27,7 +27,7 @@ suite('a task group', () => {
   test('runs its containers beside each other, each with its own sandbox, user and log, and is Finished when all are', async () => {
     await create('pair', [
       { name: 'one', shell: 'echo one > mine; id -u; ls' },
-      { name: 'two', shell: 'id -u; sleep 0.3; ls', user: '1234' },
+      { name: 'two', shell: 'id -u; sleep 0.3; ls', user: '1234', security: { userNamespace: 'Host' } },
     ]);
     const task = await platform.untilEnded('pair');
     expect(task.status).toMatchObject({ state: 'Finished', exitCode: 0 });
@@ -35,6 +35,8 @@ suite('a task group', () => {
       ['one', 'Finished'],
       ['two', 'Finished'],
     ]);
+    expect(status(task, 'one')?.userNamespace?.mode).toMatch(/Private|Host/);
+    expect(status(task, 'two')?.userNamespace).toEqual({ mode: 'Host' });
     expect(output(task, 'one')).toBe('65534\nmine\nstderr\nstdout\n');
     expect(output(task, 'two')).toBe('1234\nstderr\nstdout\n');
     expect(status(task, 'one')?.containerId).toBe(`${task.status?.containerId}.one`);
