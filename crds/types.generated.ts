@@ -1304,6 +1304,16 @@ export interface PlacementStatus {
   reasons?: PlacementReason[];
 }
 
+/** One port. */
+export interface PortMapping {
+  /** Port of the agent. */
+  hostPort: number;
+  /** Port in the container. */
+  containerPort: number;
+  /** Protocol. */
+  protocol: 'TCP' | 'UDP';
+}
+
 /** One network interface. */
 export interface NetworkInfo {
   /** Name of the network; empty for the host's. */
@@ -1316,6 +1326,8 @@ export interface NetworkInfo {
   gateways?: string[];
   /** Hardware address. */
   macAddress?: string;
+  /** Ports of the agent that lead to this interface. */
+  portMappings?: PortMapping[];
 }
 
 /** Last result of the generic check; no result after a timeout. */

@@ -1,5 +1,5 @@
 /** From a Task and the chains of its networks to what each attachment is told. Pure. */
-import type { HostPort, NetworkAttachment, Task } from '../../crds/types.generated.ts';
+import type { HostPort, NetworkAttachment, PortMapping as ShownMapping, Task } from '../../crds/types.generated.ts';
 import type { Attachment, Chain } from './cni/chain.ts';
 import { capabilitiesOf } from './cni/configuration.ts';
 
@@ -8,10 +8,16 @@ export class AttachmentImpossible extends Error {
   override name = 'AttachmentImpossible';
 }
 
+/** As plug-ins are told. */
 export interface PortMapping {
   hostPort: number;
   containerPort: number;
   protocol: 'tcp' | 'udp';
+}
+
+/** The mappings as Task.status shows them. Pure. */
+export function shownMappings(mappings: PortMapping[]): ShownMapping[] {
+  return mappings.map(({ protocol, ...ports }) => ({ ...ports, protocol: protocol === 'udp' ? 'UDP' : 'TCP' }));
 }
 
 /** One attachment per network, in the document's order. `chains` has one for each of them. Throws AttachmentImpossible. */

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import type { NetworkInfo, Task } from '../../crds/types.generated.ts';
 import { holdNamespaces } from '../launcher/hold.ts';
-import { planAttachments } from './attachments.ts';
+import { type PortMapping, planAttachments, shownMappings } from './attachments.ts';
 import { add, type Chain } from './cni/chain.ts';
 import { readNetworkDirectory } from './cni/configuration.ts';
 import { interfaceInfo } from './cni/result.ts';
@@ -137,7 +137,8 @@ async function addAll(
       context.known.set(record.groupId, record);
       await context.records.write(record.groupId, record, { durable: false });
     });
-    const { chain, interfaceName } = attachment;
+    const { chain, interfaceName, capabilities } = attachment;
+    const mappings = (capabilities.portMappings ?? []) as PortMapping[];
     const { addresses, gateways, mac } = interfaceInfo(result, interfaceName);
     infos.push({
       name: chain.name,
@@ -145,6 +146,7 @@ async function addAll(
       ...(addresses.length > 0 && { ipAddresses: addresses }),
       ...(gateways.length > 0 && { gateways }),
       ...(mac && { macAddress: mac }),
+      ...(mappings.length > 0 && { portMappings: shownMappings(mappings) }),
     });
   }
   return { ...record, infos };

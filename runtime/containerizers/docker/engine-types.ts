@@ -21,7 +21,11 @@ export interface ContainerInspect {
   Id: string;
   State: ContainerState;
   HostConfig: { Memory: number };
-  NetworkSettings?: { Networks?: Record<string, EndpointSettings> };
+  NetworkSettings?: {
+    Networks?: Record<string, EndpointSettings>;
+    /** By `<port>/<protocol>`; null for one that is exposed and not published. One entry for IPv4, one for IPv6. */
+    Ports?: Record<string, { HostPort: string }[] | null>;
+  };
 }
 
 /** Empty texts where there is nothing. */

@@ -1,5 +1,5 @@
 /** The engine's own networks, which tasks name as if they were the agent's, and addresses in them. */
-import type { AgentNetwork, NetworkInfo } from '../../../crds/types.generated.ts';
+import type { AgentNetwork, NetworkInfo, PortMapping } from '../../../crds/types.generated.ts';
 import { defaultDockerSocket } from './default-socket.ts';
 import { connectEngine } from './engine.ts';
 import type { ContainerInspect, NetworkSummary } from './engine-types.ts';
@@ -23,8 +23,9 @@ export async function engineNetworks(socketPath = defaultDockerSocket): Promise<
     }));
 }
 
-/** Of a container in such a network. Pure. */
+/** Of a container in such a network: it is in one only. Pure. */
 export function networkInfosOf({ NetworkSettings }: ContainerInspect): NetworkInfo[] {
+  const portMappings = mappingsOf(NetworkSettings?.Ports ?? {});
   return Object.entries(NetworkSettings?.Networks ?? {}).flatMap(([name, network]): NetworkInfo[] => {
     const present = (values: (string | undefined)[]): string[] => values.filter((value) => value) as string[];
     const ipAddresses = present([network.IPAddress, network.GlobalIPv6Address]);
@@ -36,7 +37,21 @@ export function networkInfosOf({ NetworkSettings }: ContainerInspect): NetworkIn
         ipAddresses,
         ...(gateways.length > 0 && { gateways }),
         ...(network.MacAddress && { macAddress: network.MacAddress }),
+        ...(portMappings.length > 0 && { portMappings }),
       },
     ];
+  });
+}
+
+function mappingsOf(ports: NonNullable<NonNullable<ContainerInspect['NetworkSettings']>['Ports']>): PortMapping[] {
+  return Object.entries(ports).flatMap(([inside, published]) => {
+    const [containerPort, protocol] = inside.split('/');
+    if (protocol !== 'tcp' && protocol !== 'udp') return [];
+    const hostPorts = new Set((published ?? []).map(({ HostPort }) => Number(HostPort)));
+    return [...hostPorts].map((hostPort) => ({
+      hostPort,
+      containerPort: Number(containerPort),
+      protocol: protocol === 'udp' ? ('UDP' as const) : ('TCP' as const),
+    }));
   });
 }

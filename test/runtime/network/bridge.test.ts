@@ -87,7 +87,11 @@ afterAll(() => bed?.close());
         binding: { agentName: 'a', hostPorts: [{ container: 'main', name: 'http', hostPort: 31400 }] },
       },
     );
-    await bed.networks.setUp(task, id);
+    const { infos } = await bed.networks.setUp(task, id);
+    expect(infos[0]!.portMappings).toEqual([
+      { hostPort: 31400, containerPort: 8080, protocol: 'TCP' },
+      { hostPort: 31500, containerPort: 8081, protocol: 'TCP' },
+    ]);
     await bed.serve(id, 8080, 'allocated');
     await bed.serve(id, 8081, 'fixed');
     expect(bed.inHost('curl', '-sS', '--max-time', '10', 'http://10.77.0.1:31400/')).toBe('allocated');

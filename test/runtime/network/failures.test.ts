@@ -232,7 +232,8 @@ function chain(name: string, types: string[], change: Record<string, unknown> = 
       { networks: [{ name: 'blue', labels: [{ key: 'tier', value: 'front' }] }], dns: { nameservers: ['10.0.0.2'] } },
       { containers: [{ name: 'main', ports: [{ name: 'dns', hostPort: 31053, containerPort: 53, protocol: 'UDP' }] }] },
     );
-    await bed.networks.setUp(task, id);
+    const { infos } = await bed.networks.setUp(task, id);
+    expect(infos[0]?.portMappings).toEqual([{ hostPort: 31053, containerPort: 53, protocol: 'UDP' }]);
     const [plain, capable] = await Promise.all(
       ['plain', 'capable'].map(async (name) => JSON.parse(await readFile(join(bed.dir, `${name}.ADD`), 'utf8'))),
     );
