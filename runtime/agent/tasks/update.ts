@@ -2,6 +2,7 @@
 import type { Task } from '../../../crds/types.generated.ts';
 import type { TaskContext } from './context.ts';
 import { containerResources, groupResources } from './launch.ts';
+import { refuseOverQuota } from './quota-room.ts';
 import { containerIdOf, type TaskRecord } from './record.ts';
 import type { TaskRunner } from './runner.ts';
 import { specChange, withResources } from './spec-change.ts';
@@ -10,7 +11,7 @@ import { documentContainer } from './start-order.ts';
 /** Of sums of thousandths of cores. */
 const ROUNDING = 1e-6;
 
-/** What the containerizer, or the size of the agent, refuses is said in condition SpecApplied and tried again later; the container goes on as it was. */
+/** What the containerizer, the size of the agent or the quota of the role refuses is said in condition SpecApplied and tried again later; the container goes on as it was. */
 export async function updateResources(runner: TaskRunner, names: string[]): Promise<void> {
   const { context, document } = runner;
   if (document === undefined) return;
@@ -34,12 +35,14 @@ async function updateContainer({ context, document, record }: TaskRunner, name: 
   if (record === undefined || container?.phase !== 'Launched') return;
   const declared = documentContainer(document, container);
   if (declared === undefined || record.task === undefined) return;
-  refuseWithoutRoom(context, record.task, withResources(record.task, document!, name));
+  const wanted = withResources(record.task, document!, name);
+  refuseWithoutRoom(context, record.task, wanted);
+  await refuseOverQuota(context.client, record.task, wanted);
   const resources = containerResources(declared, context.policy().defaultPidsLimit);
   await context.containerizer.update(containerIdOf(record, container), resources);
 }
 
-/** The scheduler is not asked again: more than this agent has is never granted. */
+/** More than this agent has is never granted. */
 function refuseWithoutRoom({ room }: TaskContext, before: Task, after: Task): void {
   const left = room();
   const [old, wanted] = [groupResources(before).requests, groupResources(after).requests];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Task } from '../../../../controllers/machinery/client/resources.ts';
+import { FrameworkRole, Task } from '../../../../controllers/machinery/client/resources.ts';
 import type { Task as TaskDocument } from '../../../../crds/types.generated.ts';
 import type { RunningAgent } from '../../../../runtime/agent/index.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from '../support/platform.ts';
@@ -155,6 +155,32 @@ suite('a running task', () => {
       await platform.until('greedy', (seen) => condition(seen, 'SpecApplied')?.status !== 'False');
       await platform.kill('greedy');
       await platform.untilEnded('greedy');
+    });
+
+    test('is not given more than the quota limit of its role leaves, its children and other tasks counted', async () => {
+      const resources = (cpus: string) => ({ requests: { cpus, mem: '64Mi' } });
+      const create = (name: string, role: string) =>
+        platform.createTask(name, { command: ['sleep', '1000'], resources: resources('100m') }, { role });
+      await platform.client.create(FrameworkRole, {
+        metadata: { name: 'eng' },
+        spec: { quota: { limits: { cpus: '300m' } } },
+      });
+      await Promise.all([create('first', 'eng'), create('second', 'eng/dev'), create('other', 'ops')]);
+      const before = await platform.untilState('first', 'Running');
+      const raise = (name: string, cpus: string) =>
+        change(name, { containers: [{ ...before.spec.containers[0], resources: resources(cpus) }] });
+      await raise('first', '250m');
+      const refused = await platform.until('first', (seen) => condition(seen, 'SpecApplied')?.status === 'False');
+      expect(condition(refused, 'SpecApplied')).toMatchObject({
+        reason: 'ContainerUpdateFailed',
+        message: expect.stringMatching(/resources.requests.cpus: .* role "eng" .* quota limit of 300m/),
+      });
+      await platform.untilState('other', 'Running');
+      await Promise.all([raise('first', '200m'), raise('other', '400m')]);
+      for (const name of ['first', 'other'])
+        await platform.until(name, (seen) => condition(seen, 'SpecApplied')?.status === 'True');
+      for (const name of ['first', 'second', 'other']) await platform.kill(name);
+      for (const name of ['first', 'second', 'other']) await platform.untilEnded(name);
     });
 
     test('is frozen and resumed; a kill ends it while it is frozen', async () => {
