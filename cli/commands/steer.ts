@@ -1,10 +1,10 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
 import { Task } from '../../controllers/machinery/client/resources.ts';
+import { isTerminal } from '../../crds/task-states.ts';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { getTask } from '../task-of.ts';
-import { terminalStates } from '../terminal-states.ts';
 import { watchTask } from '../watch-task.ts';
 
 interface SteerOptions extends ConnectionOptions {
@@ -23,7 +23,7 @@ export function addSteerCommands(program: Command): void {
     conditionOf(task, 'Frozen')?.status === 'True' ? undefined : 'resumed',
   );
   add(program, 'kill', 'end a task by its kill policy', 'Killed', (task) =>
-    terminalStates.has(task.status?.state ?? '') ? `is ${task.status?.state}` : undefined,
+    isTerminal(task.status?.state) ? `is ${task.status?.state}` : undefined,
   );
 }
 
@@ -56,7 +56,7 @@ async function steer(
   const key = { namespace: options.namespace, name };
   const before = await getTask(client, options.namespace, name);
   const state = before.status?.state ?? '';
-  if (terminalStates.has(state)) {
+  if (isTerminal(state)) {
     if (desiredState === 'Killed') return void process.stdout.write(`task ${name} is ${state}\n`);
     throw new CliError(`task "${name}" has ended (${state})`, EXIT_CODES.taskNotRun.code);
   }
@@ -65,7 +65,7 @@ async function steer(
   for await (const task of watchTask(client, key)) {
     const word = hasSeen(task, patched) ? outcome(task) : undefined;
     if (word !== undefined) return void process.stdout.write(`task ${name} ${word}\n`);
-    if (terminalStates.has(task.status?.state ?? ''))
+    if (isTerminal(task.status?.state))
       throw new CliError(`task "${name}" has ended (${task.status?.state})`, EXIT_CODES.taskNotRun.code);
   }
   if (desiredState !== 'Killed') throw new CliError(`task "${name}" was deleted`, EXIT_CODES.notFound.code);
@@ -81,7 +81,7 @@ function hasSeen({ status }: Task, patched: Task): boolean {
     conditions.some(
       (condition) => ((condition as { observedGeneration?: number }).observedGeneration ?? 0) >= generation,
     ) ||
-    terminalStates.has(status?.state ?? '')
+    isTerminal(status?.state)
   );
 }
 

@@ -1,11 +1,11 @@
 import type { Command } from 'commander';
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
 import { Task } from '../../controllers/machinery/client/resources.ts';
+import { isTerminal } from '../../crds/task-states.ts';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { streamsOf } from '../session/attach.ts';
 import { getTask } from '../task-of.ts';
-import { terminalStates } from '../terminal-states.ts';
 import { watchTask } from '../watch-task.ts';
 
 interface UpdateOptions extends ConnectionOptions {
@@ -65,8 +65,7 @@ async function untilApplied(client: ApiClient, updated: Task): Promise<void> {
   const { name = '', namespace = '', generation = 0 } = updated.metadata ?? {};
   for await (const task of watchTask(client, { namespace, name })) {
     const state = task.status?.state ?? 'Staging';
-    if (terminalStates.has(state))
-      throw new CliError(`task "${name}" has ended (${state})`, EXIT_CODES.taskNotRun.code);
+    if (isTerminal(state)) throw new CliError(`task "${name}" has ended (${state})`, EXIT_CODES.taskNotRun.code);
     // One that was not launched yet is launched with what is written down now.
     if (!task.spec.binding) return void process.stdout.write(`task ${name} is not placed yet\n`);
     const applied = task.status?.conditions?.find(({ type }) => type === 'SpecApplied') as

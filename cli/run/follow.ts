@@ -1,11 +1,11 @@
 /** Following a one-off task: its output, or a session with it, from when it runs until it has ended. */
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
+import { isTerminal } from '../../crds/task-states.ts';
 import type { Task } from '../../crds/types.generated.ts';
 import { type AgentEndpoint, agentEndpoint } from '../agent-endpoint.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { attach } from '../session/attach.ts';
 import { streamLogs } from '../stream-logs.ts';
-import { terminalStates } from '../terminal-states.ts';
 import { watchTask } from '../watch-task.ts';
 
 export interface FollowOptions {
@@ -29,7 +29,7 @@ export async function followRun(client: ApiClient, key: Key, options: FollowOpti
       waited = scheduled.message;
       process.stderr.write(`tepui: waiting: ${waited}\n`);
     }
-    const ended = terminalStates.has(status.state ?? '');
+    const ended = isTerminal(status.state);
     const agent = task.spec.binding?.agentName;
     if (!output && agent && (status.state === 'Running' || (ended && status.containerId))) {
       const endpoint = () => agentEndpoint(client, agent, options.token);

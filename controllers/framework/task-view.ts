@@ -1,17 +1,8 @@
 /** A Task document as the plans see it. */
+import { isTerminal } from '../../crds/task-states.ts';
 import type { Condition, Task } from '../../crds/types.generated.ts';
 import { ACCOUNTING_FINALIZER, REVISION_LABEL } from './names.ts';
 import { fromTime } from './times.ts';
-
-const TERMINAL_STATES: ReadonlySet<string> = new Set([
-  'Finished',
-  'Failed',
-  'Killed',
-  'Error',
-  'Dropped',
-  'Gone',
-  'GoneByOperator',
-]);
 
 export interface TaskView {
   readonly task: Task;
@@ -42,7 +33,7 @@ export interface TaskView {
 export function viewTask(task: Task, nowMs: number): TaskView {
   const { metadata, spec, status } = task;
   const state = status?.state ?? 'Staging';
-  const terminal = TERMINAL_STATES.has(state);
+  const terminal = isTerminal(state);
   const deleting = metadata.deletionTimestamp !== undefined;
   const createdAtMs = fromTime(metadata.creationTimestamp) ?? 0;
   const readyCondition = conditionOf(task, 'Ready');

@@ -1,5 +1,6 @@
 /** Writes what the scheduler decided. Each write is guarded: a document that changed meanwhile is looked at again, never overwritten. */
 import { setTimeout as delay } from 'node:timers/promises';
+import { isTerminal } from '../../crds/task-states.ts';
 import type {
   Condition,
   TaskBinding,
@@ -13,7 +14,6 @@ import { setCondition } from '../machinery/conditions.ts';
 import { keyOf, parseKey } from '../machinery/key.ts';
 import { patchStatus } from '../machinery/status.ts';
 import type { BoundPort, Explanation } from './cluster.ts';
-import { TERMINAL_STATES } from './tasks.ts';
 
 /** Keeps a bound Task until its agent has cleaned up after it. */
 export const CLEANUP_FINALIZER = 'tepui.dev/task-cleanup';
@@ -47,7 +47,7 @@ export async function bindTask(
   return retryOnConflict(client, Task, known, (task) => {
     if (task.metadata.uid !== uid || task.metadata.deletionTimestamp || task.spec.desiredState === 'Killed')
       return undefined;
-    if (task.spec.binding || TERMINAL_STATES.has(task.status?.state ?? '')) return undefined;
+    if (task.spec.binding || isTerminal(task.status?.state)) return undefined;
     const { resourceVersion, finalizers = [] } = task.metadata;
     const withCleanup = finalizers.includes(CLEANUP_FINALIZER) ? finalizers : [...finalizers, CLEANUP_FINALIZER];
     const patch = { metadata: { uid, resourceVersion, finalizers: withCleanup }, spec: { binding } };
@@ -96,7 +96,7 @@ export async function reportUnplaced(
   const { totalAgents, reasons, message } = explanation;
   return retryOnConflict(client, Task, known, (task) => {
     if (task.metadata.uid !== uid || task.metadata.deletionTimestamp || task.spec.binding) return undefined;
-    if (TERMINAL_STATES.has(task.status?.state ?? '')) return undefined;
+    if (isTerminal(task.status?.state)) return undefined;
     const condition = { type: 'Scheduled', status: 'False' as const, reason: 'Unschedulable', message };
     const status = {
       ...task.status,
@@ -131,7 +131,7 @@ export async function reportPlaced(
 
 /** A task that is placed, has not ended and does not say so. */
 export function lacksScheduledCondition(task: TaskDocument): boolean {
-  if (!task.spec.binding || TERMINAL_STATES.has(task.status?.state ?? '')) return false;
+  if (!task.spec.binding || isTerminal(task.status?.state)) return false;
   const scheduled = task.status?.conditions?.find(({ type }) => type === 'Scheduled');
   return scheduled?.status !== 'True' || task.status?.placement !== undefined;
 }

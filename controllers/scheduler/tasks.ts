@@ -1,4 +1,5 @@
 /** Keeps tasks: those that hold resources of an agent, and those that wait for a place, grouped by what they ask for. */
+import { isTerminal } from '../../crds/task-states.ts';
 import type { Task } from '../../crds/types.generated.ts';
 import { agentNamed, forgetUnusedAgent, markAgentImproved } from './agents.ts';
 import { type BoundPort, type Cluster, type Demand, keyOf, type Shape, type TaskState } from './cluster.ts';
@@ -6,17 +7,6 @@ import { demandOf } from './demand.ts';
 import { releasePort, takePort } from './ports.ts';
 import { chargeRole } from './roles.ts';
 import { forgetUnusedVolume, useVolumes, volumeNamed } from './volumes.ts';
-
-/** A task in one of these states will never hold resources again. */
-export const TERMINAL_STATES: ReadonlySet<string> = new Set([
-  'Finished',
-  'Failed',
-  'Killed',
-  'Error',
-  'Dropped',
-  'Gone',
-  'GoneByOperator',
-]);
 
 /**
  * Takes over what a Task document says. A placement that this process made and the document does not show yet is kept: documents arrive
@@ -31,7 +21,7 @@ export function upsertTask(cluster: Cluster, document: Task): void {
     task = undefined;
   }
   const binding = document.spec.binding;
-  const ended = TERMINAL_STATES.has(document.status?.state ?? '');
+  const ended = isTerminal(document.status?.state);
   if (task?.assumed && !binding && !ended) return;
 
   const generation = document.metadata?.generation ?? 0;

@@ -1,19 +1,10 @@
-import type { Task, TaskState } from '../../crds/types.generated.ts';
-
-const TERMINAL_STATES: ReadonlySet<TaskState> = new Set<TaskState>([
-  'Finished',
-  'Failed',
-  'Killed',
-  'Error',
-  'Dropped',
-  'Gone',
-  'GoneByOperator',
-]);
+import { isTerminal } from '../../crds/task-states.ts';
+import type { Task } from '../../crds/types.generated.ts';
 
 /** On every Task that is bound to an agent, until nothing of it is left there. */
 export const TASK_CLEANUP_FINALIZER = 'tepui.dev/task-cleanup';
 
-/** Whether the task has ended: it holds nothing any more and its state never changes again. */
+/** Whether the task has ended. */
 export function hasEnded(task: Task): boolean {
-  return task.status?.state !== undefined && TERMINAL_STATES.has(task.status.state);
+  return isTerminal(task.status?.state);
 }

@@ -1,15 +1,6 @@
 /** Which volumes a task names, and whether it uses them: from the moment it is placed until it has ended. */
+import { isTerminal } from '../../crds/task-states.ts';
 import type { Task } from '../../crds/types.generated.ts';
-
-const TERMINAL_STATES: ReadonlySet<string> = new Set([
-  'Finished',
-  'Failed',
-  'Killed',
-  'Error',
-  'Dropped',
-  'Gone',
-  'GoneByOperator',
-]);
 
 /** Keys of the volumes that the task names. */
 export function volumeKeys({ metadata, spec }: Task): string[] {
@@ -17,5 +8,5 @@ export function volumeKeys({ metadata, spec }: Task): string[] {
 }
 
 export function usesVolumes({ spec, status }: Task): boolean {
-  return spec.binding !== undefined && !TERMINAL_STATES.has(status?.state ?? '');
+  return spec.binding !== undefined && !isTerminal(status?.state);
 }

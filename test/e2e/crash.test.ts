@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { leftovers } from '../../cli/demo/leftovers.ts';
-import { terminalStates } from '../../cli/terminal-states.ts';
 import { Task, Volume } from '../../controllers/machinery/client/resources.ts';
+import { isTerminal } from '../../crds/task-states.ts';
 import { eventually, startSystem, type TestSystem } from './harness.ts';
 
 const CRASHES = Number(process.env.TEPUI_TEST_CRASHES ?? 100);
@@ -48,7 +48,7 @@ test(`SIGKILL of the all-in-one process at ${CRASHES} random moments loses nothi
       const task = tasks.get(name);
       if (!task) wrong.push(`${name}: acknowledged, and lost in crash ${crash}`);
       if (runs(name) > 1) wrong.push(`${name}: ran ${runs(name)} times`);
-      if (!task || !terminalStates.has(task.status?.state ?? '')) continue;
+      if (!task || !isTerminal(task.status?.state)) continue;
       judge(name, exitCode, task);
       acknowledged.delete(name);
       await system.client.delete(Task, { namespace: 'default', name });
@@ -59,7 +59,7 @@ test(`SIGKILL of the all-in-one process at ${CRASHES} random moments loses nothi
   for (const [name, exitCode] of acknowledged) {
     const task = await eventually(`task ${name} to end`, async () => {
       const found = await system.client.get(Task, { namespace: 'default', name });
-      return terminalStates.has(found?.status?.state ?? '') ? found : undefined;
+      return isTerminal(found?.status?.state) ? found : undefined;
     });
     judge(name, exitCode, task);
     ended++;
@@ -80,7 +80,7 @@ test(`SIGKILL of the all-in-one process at ${CRASHES} random moments loses nothi
     try {
       while (system.child.exitCode === null && system.child.signalCode === null) {
         const states = (await system.client.list(Task, { namespace: 'default' })).items;
-        const flying = states.filter((task) => !terminalStates.has(task.status?.state ?? '')).length;
+        const flying = states.filter((task) => !isTerminal(task.status?.state)).length;
         for (let more = flying; more < IN_FLIGHT; more++) await createTask();
         await sleep(20);
       }

@@ -1,5 +1,5 @@
 import { Task } from '../../../controllers/machinery/client/resources.ts';
-import { terminalStates } from '../../terminal-states.ts';
+import { isTerminal } from '../../../crds/task-states.ts';
 import type { Checks } from '../checks.ts';
 import type { System } from '../system.ts';
 import { waitFor } from '../wait-for.ts';
@@ -11,7 +11,7 @@ export async function memoryLimitReported(system: System, checks: Checks): Promi
     'task too-greedy to end',
     async () => {
       const found = await system.client.get(Task, { namespace: 'default', name: 'too-greedy' });
-      return terminalStates.has(found?.status?.state ?? '') ? found : undefined;
+      return isTerminal(found?.status?.state) ? found : undefined;
     },
     30_000,
     system.signal,

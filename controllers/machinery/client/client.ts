@@ -1,28 +1,8 @@
 /** The Kubernetes API as controllers, agents and the CLI use it: typed, small, and the same for the embedded and a genuine API server. */
 
-export interface ObjectMeta {
-  name?: string;
-  generateName?: string;
-  namespace?: string;
-  uid?: string;
-  resourceVersion?: string;
-  generation?: number;
-  creationTimestamp?: string;
-  deletionTimestamp?: string;
-  finalizers?: string[];
-  ownerReferences?: OwnerReference[];
-  labels?: Record<string, string>;
-  annotations?: Record<string, string>;
-}
+import type { ObjectMeta } from '../../../crds/types.generated.ts';
 
-export interface OwnerReference {
-  apiVersion: string;
-  kind: string;
-  name: string;
-  uid: string;
-  controller?: boolean;
-  blockOwnerDeletion?: boolean;
-}
+export type { ObjectMeta, OwnerReference } from '../../../crds/types.generated.ts';
 
 export interface ApiObject {
   apiVersion?: string;

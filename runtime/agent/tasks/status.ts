@@ -1,29 +1,9 @@
 /** The agent's half of Task.status as data, and how it moves from state to state. Pure. */
+import { isTerminal } from '../../../crds/task-states.ts';
+import type { TaskState } from '../../../crds/types.generated.ts';
 import type { ShownDiskUsage } from '../disk-limits/coarse-usage.ts';
 
-export type TaskState =
-  | 'Staging'
-  | 'Starting'
-  | 'Running'
-  | 'Killing'
-  | 'Finished'
-  | 'Failed'
-  | 'Killed'
-  | 'Error'
-  | 'Dropped'
-  | 'Unreachable'
-  | 'Gone'
-  | 'GoneByOperator';
-
-const TERMINAL: ReadonlySet<string> = new Set<TaskState>([
-  'Finished',
-  'Failed',
-  'Killed',
-  'Error',
-  'Dropped',
-  'Gone',
-  'GoneByOperator',
-]);
+export { isTerminal, type TaskState };
 
 /** Transitions kept in a status. */
 export const HISTORY_LIMIT = 20;
@@ -66,10 +46,6 @@ export interface Transition extends Partial<Omit<TaskReport, 'history' | 'state'
   state: TaskState;
   /** Default: Agent. */
   source?: TaskReport['source'];
-}
-
-export function isTerminal(state: string | undefined): boolean {
-  return state !== undefined && TERMINAL.has(state);
 }
 
 /** The report after the step. A terminal report never changes; an equal step in a row replaces the last history entry. */
