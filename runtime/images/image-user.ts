@@ -1,19 +1,7 @@
 /** Users of an image, by its own /etc/passwd and /etc/group. */
+import { type GroupEntry, parseGroup, parseId, parsePasswd } from '../host/accounts.ts';
 import { ImageUserUnknown } from './errors.ts';
 import type { ImageUser } from './images.ts';
-
-interface PasswdEntry {
-  name: string;
-  uid: number;
-  gid: number;
-  home: string;
-}
-
-interface GroupEntry {
-  name: string;
-  gid: number;
-  members: string[];
-}
 
 /** Files of sane size; a hostile image must not fill the agent's memory. */
 export const MOST_USER_FILE_BYTES = 4 * 2 ** 20;
@@ -26,7 +14,7 @@ export function selectImageUser(text: string, passwd: string, group: string): Im
   const [userText = '', groupText] = text.split(':', 2);
   const users = parsePasswd(passwd);
   const groups = parseGroup(group);
-  const id = parseId(userText === '' ? '0' : userText);
+  const id = parseId(userText === '' ? '0' : userText, unknown);
   const entry = users.find((user) => (id === undefined ? user.name === userText : user.uid === id));
   if (entry === undefined && id === undefined)
     throw new ImageUserUnknown(`user "${userText}" does not exist in the image's /etc/passwd`);
@@ -46,44 +34,9 @@ export function selectImageUser(text: string, passwd: string, group: string): Im
 }
 
 function groupId(text: string, groups: GroupEntry[]): number {
-  const id = parseId(text) ?? groups.find(({ name }) => name === text)?.gid;
+  const id = parseId(text, unknown) ?? groups.find(({ name }) => name === text)?.gid;
   if (id === undefined) throw new ImageUserUnknown(`group "${text}" does not exist in the image's /etc/group`);
   return id;
 }
 
-/** 2^32-1 is none: to the kernel it means "leave as it is", which would keep root. */
-function parseId(text: string): number | undefined {
-  if (!/^\d+$/.test(text)) return undefined;
-  const id = Number(text);
-  if (id >= 2 ** 32 - 1) throw new ImageUserUnknown(`"${text}" is no user or group id`);
-  return id;
-}
-
-/** Lines that are not of the format are passed over, as libc does. */
-function parsePasswd(text: string): PasswdEntry[] {
-  return fieldsOf(text).flatMap(([name, , uid, gid, , home]) => {
-    const ids = [validId(uid), validId(gid)];
-    if (!name || ids[0] === undefined || ids[1] === undefined) return [];
-    return [{ name, uid: ids[0], gid: ids[1], home: home ?? '' }];
-  });
-}
-
-function parseGroup(text: string): GroupEntry[] {
-  return fieldsOf(text).flatMap(([name, , gidText, members]) => {
-    const gid = validId(gidText);
-    if (!name || gid === undefined) return [];
-    return [{ name, gid, members: (members ?? '').split(',').filter((member) => member !== '') }];
-  });
-}
-
-function validId(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d{1,10}$/.test(text) || Number(text) >= 2 ** 32 - 1) return undefined;
-  return Number(text);
-}
-
-function fieldsOf(text: string): string[][] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line) => line.split(':'));
-}
+const unknown = (message: string) => new ImageUserUnknown(message);

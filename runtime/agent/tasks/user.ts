@@ -1,6 +1,7 @@
 /** Users of the host by name or number, from passwd and group files: the agent must not depend on NSS plug-ins that a container lacks. */
 import { readFileSync, statSync } from 'node:fs';
 import type { LaunchSpec } from '../../containerizers/containerizer.ts';
+import { type GroupEntry, type PasswdEntry, parseGroup, parseId, parsePasswd } from '../../host/accounts.ts';
 
 export type ResolvedUser = LaunchSpec['user'];
 
@@ -10,19 +11,6 @@ export class UserUnknown extends Error {
     super(message);
     this.name = 'UserUnknown';
   }
-}
-
-interface PasswdEntry {
-  name: string;
-  uid: number;
-  gid: number;
-  home: string;
-}
-
-interface GroupEntry {
-  name: string;
-  gid: number;
-  members: string[];
 }
 
 /** Accepts "name", "uid", "uid:gid" and "name:group". A number needs no passwd entry; its group is then the same number. */
@@ -45,7 +33,7 @@ function readCached<T>(path: string, parse: (text: string) => T[]): T[] {
 
 function selectUser(text: string, users: PasswdEntry[], groups: GroupEntry[]): ResolvedUser {
   const [userText = '', groupText] = text.split(':', 2);
-  const wantedId = parseId(userText);
+  const wantedId = parseId(userText, unknown);
   const entry = users.find((user) => (wantedId === undefined ? user.name === userText : user.uid === wantedId));
   if (entry === undefined && wantedId === undefined)
     throw new UserUnknown(`user "${userText}" does not exist on this machine`);
@@ -65,38 +53,9 @@ function selectUser(text: string, users: PasswdEntry[], groups: GroupEntry[]): R
 }
 
 function groupId(text: string, groups: GroupEntry[]): number {
-  const id = parseId(text) ?? groups.find((group) => group.name === text)?.gid;
+  const id = parseId(text, unknown) ?? groups.find((group) => group.name === text)?.gid;
   if (id === undefined) throw new UserUnknown(`group "${text}" does not exist on this machine`);
   return id;
 }
 
-/** A uid or gid, 2^32-1 excluded: setuid(-1) means "leave as it is", which would keep root. */
-function parseId(text: string): number | undefined {
-  if (!/^\d+$/.test(text)) return undefined;
-  const id = Number(text);
-  if (id >= 2 ** 32 - 1) throw new UserUnknown(`"${text}" is no user or group id`);
-  return id;
-}
-
-function parsePasswd(text: string): PasswdEntry[] {
-  return lines(text).flatMap((fields) => {
-    const [name, , uid, gid, , home] = fields;
-    if (!name || uid === undefined || gid === undefined) return [];
-    return [{ name, uid: Number(uid), gid: Number(gid), home: home ?? '' }];
-  });
-}
-
-function parseGroup(text: string): GroupEntry[] {
-  return lines(text).flatMap((fields) => {
-    const [name, , gid, members] = fields;
-    if (!name || gid === undefined) return [];
-    return [{ name, gid: Number(gid), members: (members ?? '').split(',').filter((member) => member !== '') }];
-  });
-}
-
-function lines(text: string): string[][] {
-  return text
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#') && !line.startsWith('+'))
-    .map((line) => line.split(':'));
-}
+const unknown = (message: string) => new UserUnknown(message);

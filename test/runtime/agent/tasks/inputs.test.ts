@@ -148,6 +148,13 @@ describe('users', () => {
     expect(resolveUser('7:8', files())).toMatchObject({ uid: 7, gid: 8 });
   });
 
+  test('are passed over where their line has no id, which is never taken for that of root', () => {
+    const odd = { passwd: join(directory, 'odd-passwd'), group: files().group };
+    writeFileSync(odd.passwd, 'bob:x::100::/home/bob:/bin/sh\n+nis:x:::::\nann:x:1000:1001::/home/ann:/bin/sh\n');
+    expect(() => resolveUser('bob', odd)).toThrow(UserUnknown);
+    expect(resolveUser('ann', odd).uid).toBe(1000);
+  });
+
   test.each(['nosuch', 'ann:nosuch', '4294967295', '1:4294967295', ''])('"%s" is refused', (text) => {
     expect(() => resolveUser(text, files())).toThrow(UserUnknown);
   });
