@@ -1,5 +1,6 @@
 /** Finds out which cgroup hierarchies this host has mounted, and with which controllers. */
 import { existsSync, readFileSync } from 'node:fs';
+import { parseMountInfo } from '../host/mount-info.ts';
 
 export interface CgroupHost {
   /** `v2`: one unified hierarchy with controllers. `v1`: only v1. `hybrid`: v1 controllers and a v2 mount without them. */
@@ -60,26 +61,17 @@ const knownV1Controllers = new Set([
 
 export interface CgroupMount {
   mountPoint: string;
-  type: string;
+  type: 'cgroup' | 'cgroup2';
   superOptions: string[];
 }
 
-/** mountinfo(5): `id parent dev root mountPoint options [optional...] - type source superOptions`. */
+/** Whole hierarchies only: another root is a bind of somebody's subgroup, and limits set there would not be ours. */
 export function readCgroupMounts(mountinfo: string): CgroupMount[] {
-  const mounts: CgroupMount[] = [];
-  for (const line of mountinfo.split('\n')) {
-    const [before, after] = line.split(' - ');
-    const fields = before?.split(' ') ?? [];
-    const [type, , superOptions] = after?.split(' ') ?? [];
-    // Another root than / is a bind of somebody's subgroup: limits set there would not be ours.
-    if ((type !== 'cgroup' && type !== 'cgroup2') || fields[3] !== '/' || !fields[4]) continue;
-    mounts.push({ mountPoint: unescapeOctal(fields[4]), type, superOptions: superOptions?.split(',') ?? [] });
-  }
-  return mounts;
-}
-
-function unescapeOctal(path: string): string {
-  return path.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
+  return parseMountInfo(mountinfo).flatMap(({ root, path, fsType, superOptions }) =>
+    (fsType === 'cgroup' || fsType === 'cgroup2') && root === '/'
+      ? [{ mountPoint: path, type: fsType, superOptions }]
+      : [],
+  );
 }
 
 function readControllers(mountPoint: string): string[] {

@@ -4,6 +4,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { parseMountInfo } from '../host/mount-info.ts';
 
 export interface OwnCgroupLimits {
   /** CFS quota in cores; absent when unlimited. */
@@ -27,7 +28,7 @@ export async function readOwnCgroupLimits(procRoot = '/proc'): Promise<OwnCgroup
     readText(join(procRoot, 'self/cgroup')),
     readText(join(procRoot, 'self/mountinfo')),
   ]);
-  const mounts = parseMounts(mountInfo ?? '');
+  const mounts = cgroupMounts(mountInfo ?? '');
   const cpus: number[] = [];
   const memory: number[] = [];
   for (const line of (membership ?? '').split('\n')) {
@@ -84,18 +85,12 @@ function ancestors(mount: Mount, path: string): string[] {
   return directories;
 }
 
-/** See proc_pid_mountinfo(5): `id parent major:minor root mountpoint options [tags] - fstype source superoptions`. */
-function parseMounts(mountInfo: string): Mount[] {
-  const mounts: Mount[] = [];
-  for (const line of mountInfo.split('\n')) {
-    const [left, right] = line.split(' - ');
-    const [, , , root, path] = (left ?? '').split(' ');
-    const [fstype, , superOptions] = (right ?? '').split(' ');
-    if (root === undefined || path === undefined) continue;
-    if (fstype === 'cgroup2') mounts.push({ root, path, controllers: [], version: 2 });
-    if (fstype === 'cgroup') mounts.push({ root, path, controllers: (superOptions ?? '').split(','), version: 1 });
-  }
-  return mounts;
+/** Binds of subgroups too: without a cgroup namespace they are what a container sees. */
+function cgroupMounts(mountInfo: string): Mount[] {
+  return parseMountInfo(mountInfo).flatMap(({ root, path, fsType, superOptions }): Mount[] => {
+    if (fsType === 'cgroup2') return [{ root, path, controllers: [], version: 2 }];
+    return fsType === 'cgroup' ? [{ root, path, controllers: superOptions, version: 1 }] : [];
+  });
 }
 
 async function readText(path: string): Promise<string | undefined> {

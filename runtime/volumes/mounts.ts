@@ -1,6 +1,7 @@
 /** Mounts that the agent makes on the host, for directories that only root reaches. */
 import { lstat, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { type MountInfo, parseMountInfo } from '../host/mount-info.ts';
 import { CommandFailed, runCommand } from './run-command.ts';
 
 export interface TmpfsOptions {
@@ -50,32 +51,9 @@ export async function unmount(paths: string[]): Promise<void> {
   }
 }
 
-export interface HostMount {
-  path: string;
-  /** As the mount was asked for: `/dev/loop0`, `tepui`. */
-  source: string;
-  fsType: string;
-}
-
 /** What is mounted at the directory or below it in this process's mount namespace, outer ones first. */
-export async function mountsBelow(directory: string): Promise<HostMount[]> {
+export async function mountsBelow(directory: string): Promise<MountInfo[]> {
   return parseMountInfo(await readFile('/proc/self/mountinfo', 'utf8')).filter(
     ({ path }) => path === directory || path.startsWith(`${directory}/`),
   );
-}
-
-/** See proc_pid_mountinfo(5). Pure. */
-export function parseMountInfo(text: string): HostMount[] {
-  return text.split('\n').flatMap((line) => {
-    const [left, right] = line.split(' - ');
-    const path = left?.split(' ')[4];
-    const [fsType, source] = (right ?? '').split(' ');
-    if (path === undefined || fsType === undefined || source === undefined) return [];
-    return [{ path: decodeOctal(path), source: decodeOctal(source), fsType }];
-  });
-}
-
-/** The kernel writes white space and backslashes as `\040`. */
-function decodeOctal(text: string): string {
-  return text.replace(/\\([0-7]{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
