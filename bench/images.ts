@@ -74,9 +74,8 @@ function cpuMs(): number {
   return [11, 12, 13, 14].reduce((sum, index) => sum + Number(fields[index]) * 10, 0);
 }
 
-async function pull(round: number, durable: boolean): Promise<number> {
-  const directory = join(base, `store-${round}-${durable}`);
-  const images = await openImages({
+function storeIn(directory: string): ReturnType<typeof openImages> {
+  return openImages({
     directory,
     registriesFile: registry.settings,
     binary,
@@ -84,6 +83,11 @@ async function pull(round: number, durable: boolean): Promise<number> {
     diskHeadroom: () => 0,
     logger,
   });
+}
+
+async function pull(round: number, durable: boolean): Promise<number> {
+  const directory = join(base, `store-${round}-${durable}`);
+  const images = await storeIn(directory);
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
   const start = performance.now();
@@ -102,14 +106,7 @@ async function pull(round: number, durable: boolean): Promise<number> {
 
 async function again(): Promise<number> {
   const directory = join(base, 'store-0-false');
-  const images = await openImages({
-    directory,
-    registriesFile: registry.settings,
-    binary,
-    bootId: 'bench',
-    diskHeadroom: () => 0,
-    logger,
-  });
+  const images = await storeIn(directory);
   const start = performance.now();
   await images.provision({ reference: `${registry.host}/bench:1`, pullPolicy: 'Always', holder: 'bench' });
   const took = performance.now() - start;

@@ -8,6 +8,7 @@ import type { Readable } from 'node:stream';
 import type { ExecSession } from '../containerizers/containerizer.ts';
 import { runConfined } from '../launcher/exec.ts';
 import type { Operation } from '../launcher/operations.ts';
+import { ownRoot } from '../launcher/own-root.ts';
 import { compileSeccompProfile, defaultSeccompProfile } from '../seccomp/compile.ts';
 
 export interface FetchUser {
@@ -108,18 +109,7 @@ export async function succeeded(session: ExecSession, { argv, signal }: Confined
 }
 
 function rootOperations(mountPoint: string): Operation[] {
-  const operations: Operation[] = [
-    { op: 'mount', source: 'none', target: '/', flags: ['rprivate'] },
-    {
-      op: 'mount',
-      source: 'tmpfs',
-      target: mountPoint,
-      fstype: 'tmpfs',
-      flags: ['nosuid', 'nodev'],
-      data: 'mode=0755,size=64k',
-    },
-    { op: 'enterRoot', path: mountPoint },
-  ];
+  const operations = ownRoot(mountPoint, '64k');
   for (const name of SYSTEM_DIRECTORIES) {
     const path = `/${name}`;
     const found = lstatSync(path, { throwIfNoEntry: false });

@@ -10,6 +10,7 @@ import type { ContainerSpec } from '../../isolators/isolator.ts';
 import { isPrivileged } from '../../isolators/privileged.ts';
 import { onHost } from '../../isolators/user-namespace.ts';
 import type { LaunchRequest, Operation } from '../../launcher/operations.ts';
+import { ownRoot } from '../../launcher/own-root.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
 import type { ContainerResources, GroupSpec, LaunchedContainer } from '../containerizer.ts';
 import { newContainer } from './container.ts';
@@ -203,16 +204,7 @@ function pauseRequest(context: NativeContext, spec: ContainerSpec): LaunchReques
 function pauseOperations({ rootMountPoint }: NativeContext, spec: ContainerSpec): Operation[] {
   const { uid, gid } = onHost(spec, { uid: 0, gid: 0 });
   return [
-    { op: 'mount', source: 'none', target: '/', flags: ['rprivate'] },
-    {
-      op: 'mount',
-      source: 'tmpfs',
-      target: rootMountPoint,
-      fstype: 'tmpfs',
-      flags: ['nosuid', 'nodev'],
-      data: 'mode=0755,size=64k',
-    },
-    { op: 'enterRoot', path: rootMountPoint },
+    ...ownRoot(rootMountPoint, '64k'),
     { op: 'mkdir', path: sharedMemoryPath, mode: 0o1777 },
     {
       op: 'mount',

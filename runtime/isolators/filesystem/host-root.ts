@@ -5,6 +5,7 @@
  */
 import { readdirSync, readlinkSync, statSync } from 'node:fs';
 import type { MountFlag, Operation } from '../../launcher/operations.ts';
+import { ownRoot } from '../../launcher/own-root.ts';
 import type { Isolator, IsolatorHost } from '../isolator.ts';
 import { hasNoNewPrivileges } from '../no-new-privileges.ts';
 import { hasReadOnlyRoot } from './image-root.ts';
@@ -25,19 +26,7 @@ export function hostRootIsolator({ rootMountPoint }: IsolatorHost, hostRoot = '/
       // Without no-new-privileges the document wants setuid programs to work.
       if (hasNoNewPrivileges(spec)) flags.push('nosuid');
       const { directories, symlinks } = topLevel();
-      const operations: Operation[] = [
-        // Private rather than slave: what the host mounts later would appear here writable.
-        { op: 'mount', source: 'none', target: '/', flags: ['rprivate'] },
-        {
-          op: 'mount',
-          source: 'tmpfs',
-          target: rootMountPoint,
-          fstype: 'tmpfs',
-          flags: ['nosuid', 'nodev'],
-          data: 'mode=0755',
-        },
-        { op: 'enterRoot', path: rootMountPoint },
-      ];
+      const operations = ownRoot(rootMountPoint);
       for (const name of specialDirectories) operations.push({ op: 'mkdir', path: `/${name}`, mode: 0o755 });
       for (const name of directories) {
         operations.push({ op: 'mkdir', path: `/${name}`, mode: 0o755 });
