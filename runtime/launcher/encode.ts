@@ -227,8 +227,10 @@ function encodeOperation(frame: FrameWriter, operation: Operation): void {
     case 'appArmorProfile':
       frame.text(operation.profile);
       break;
-    case 'pivotRoot':
     case 'terminal':
+      frame.u32(operation.ofHost ? 1 : 0);
+      break;
+    case 'pivotRoot':
     case 'loopbackUp':
     case 'noNewPrivileges':
       break;

@@ -123,8 +123,11 @@ export type Operation =
    */
   | { op: 'seccomp'; program: Uint8Array; flags?: ('log' | 'specAllow')[] }
   | { op: 'workingDirectory'; path: string }
-  /** Opens a terminal on the container's own /dev/pts and makes it the standard streams. Once, after `pivotRoot`; needs `tty`. */
-  | { op: 'terminal' }
+  /**
+   * Opens a terminal on the container's own /dev/pts and makes it the standard streams. Once, after `pivotRoot`; needs `tty`. `ofHost`: on the
+   * host's, before any `pivotRoot`, for a program that makes the container's own itself and copies between the two.
+   */
+  | { op: 'terminal'; ofHost?: boolean }
   /**
    * What the members of a cgroup may open: a v1 group of the devices controller, or a v2 group, which gets a BPF program that lives as long as
    * the group does. Replaces the rules before it; an empty list denies everything. Not after `pivotRoot`.

@@ -18,6 +18,10 @@ export interface Target {
   runsImagesOnly?: boolean;
   /** A command that does not exist ends the container with 127 instead of failing the launch. */
   missingCommandIsAnExit?: boolean;
+  /** Neither a terminal nor a standard input that can be attached to. */
+  hasNoStreams?: boolean;
+  /** A terminal does not follow the size of those who attach: crun before 1.8.7. */
+  keepsTerminalSize?: boolean;
 }
 
 /** Started for this test file. */
@@ -47,7 +51,22 @@ function ociTarget(runtime: string): Target {
     start: () => startNode({ kind }),
     tellsSignalsAsCodes: true,
     missingCommandIsAnExit: true,
+    keepsTerminalSize: runtime === 'crun' && isBefore(versionOf(runtime), [1, 8, 7]),
   };
+}
+
+function versionOf(runtime: string): number[] {
+  try {
+    const version = /version (\d+)\.(\d+)(?:\.(\d+))?/.exec(execFileSync(runtime, ['--version'], { encoding: 'utf8' }));
+    return version?.slice(1).map((part) => Number(part ?? 0)) ?? [];
+  } catch {
+    return [];
+  }
+}
+
+function isBefore(version: number[], other: number[]): boolean {
+  const differs = other.findIndex((part, index) => part !== version[index]);
+  return differs >= 0 && version.length > 0 && version[differs]! < other[differs]!;
 }
 
 function dockerTarget(): Target {
@@ -66,5 +85,6 @@ function dockerTarget(): Target {
     tellsSignalsAsCodes: true,
     missingCommandIsAnExit: true,
     runsImagesOnly: true,
+    hasNoStreams: true,
   };
 }

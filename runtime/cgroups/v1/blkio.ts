@@ -42,7 +42,9 @@ export const blkioController: IoController = {
       ['blkio.throttle.io_service_bytes', 'readBytes', 'writtenBytes'],
       ['blkio.throttle.io_serviced', 'reads', 'writes'],
     ] as const) {
-      for (const line of readControl(`${directory}/${file}`)?.split('\n') ?? []) {
+      // An OCI runtime works in a group below ours; kernels before 5.4 count ours only.
+      const text = readControl(`${directory}/${file}_recursive`) ?? readControl(`${directory}/${file}`);
+      for (const line of text?.split('\n') ?? []) {
         const [, operation, value] = line.split(' ');
         if (operation === 'Read') addIo(usage, read, value);
         if (operation === 'Write') addIo(usage, written, value);

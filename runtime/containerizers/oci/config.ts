@@ -8,6 +8,7 @@ import { IsolationRefused } from '../../isolators/isolator.ts';
 import { rlimitNumbers } from '../../isolators/rlimits.ts';
 import { type DeviceRule, type LaunchRequest, type Operation, RLIMIT_UNLIMITED } from '../../launcher/operations.ts';
 import { exactNumber } from '../exact-number.ts';
+import type { OciBlockIo } from './block-io.ts';
 
 export interface OciMount {
   destination: string;
@@ -18,6 +19,8 @@ export interface OciMount {
 
 export interface OciProcess {
   terminal: boolean;
+  /** Of the terminal, before somebody says another one. */
+  consoleSize?: { height: number; width: number };
   user: { uid: number; gid: number; umask?: number; additionalGids: number[] };
   args: string[];
   env: string[];
@@ -38,7 +41,10 @@ export interface OciConfig {
   linux: {
     namespaces: { type: string; path?: string }[];
     devices: { path: string; type: string; major: number; minor: number; fileMode: number; uid: number; gid: number }[];
-    resources: { devices: { allow: boolean; type?: string; major?: number; minor?: number; access: string }[] };
+    resources: {
+      devices: { allow: boolean; type?: string; major?: number; minor?: number; access: string }[];
+      blockIO?: OciBlockIo;
+    };
     cgroupsPath: string;
     maskedPaths: string[];
     readonlyPaths: string[];
@@ -59,6 +65,8 @@ export interface TranslationContext {
   cgroupsPath: string;
   /** Our own group in a pure cgroup v2: the container sees it, and its limits, in place of the one below. */
   ownGroup?: string;
+  /** Rates of disks that our own group cannot keep. */
+  blockIo?: OciBlockIo;
   /** In the form of the OCI configuration; absent: no filter. */
   seccomp?: unknown;
 }
@@ -73,7 +81,10 @@ export function toOci(request: LaunchRequest, context: TranslationContext): Tran
     linux: {
       namespaces: namespacesOf(request),
       devices: [],
-      resources: { devices: [{ allow: false, access: 'rwm' }] },
+      resources: {
+        devices: [{ allow: false, access: 'rwm' }],
+        ...(context.blockIo && { blockIO: context.blockIo }),
+      },
       cgroupsPath: context.cgroupsPath,
       maskedPaths: [],
       readonlyPaths: [],
@@ -130,6 +141,11 @@ export function translateProcess(operation: Operation, process: OciProcess): boo
       return true;
     case 'appArmorProfile':
       process.apparmorProfile = operation.profile;
+      return true;
+    // It makes one in the container, and copies between that and the one it has itself.
+    case 'terminal':
+      process.terminal = true;
+      process.consoleSize = { height: 24, width: 80 };
       return true;
     // The runtime compiles the same profile itself.
     case 'seccomp':

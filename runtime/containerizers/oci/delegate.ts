@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CgroupHost } from '../../cgroups/detect.ts';
 import { removeEverywhere } from '../../cgroups/leftovers.ts';
 import { boundingNames } from '../../isolators/capabilities.ts';
+import { throttlesOf } from '../../isolators/cgroups/io.ts';
 import { memoryLimitation } from '../../isolators/cgroups/memory.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isolator.ts';
 import { seccompProfileOf } from '../../isolators/seccomp.ts';
@@ -16,6 +17,7 @@ import { exactNumber } from '../exact-number.ts';
 import type { Delegate, DelegatedExec } from '../native/delegate.ts';
 import { sessionOperations } from '../native/launch-request.ts';
 import { startTimeOf } from '../native/start-time.ts';
+import { toBlockIo } from './block-io.ts';
 import type { Bundles } from './bundles.ts';
 import { newProcess, toOci, translateProcess } from './config.ts';
 import { callRuntime, type OciRuntime } from './runtime.ts';
@@ -61,10 +63,12 @@ export function createOciDelegate(options: OciDelegateOptions): Delegate {
       const profile = await seccompProfileOf(spec, host.seccompDirectory);
       const context = { arch: nativeArch(), kernel: release(), capabilities: bounding(spec) };
       const ownGroup = cgroupHost.version === 'v2' ? host.cgroups.unified(spec.containerId) : undefined;
+      const throttles = host.cgroups.extra.version('io') === 'v1' ? throttlesOf(spec.container) : [];
       const { config, operations } = toOci(withInit(request, options.init), {
         rootMountPoint: host.rootMountPoint,
         cgroupsPath: `/${cgroupRoot}/${pathOf(spec.containerId)}/${payloadGroup}`,
         ...(ownGroup !== undefined && { ownGroup }),
+        ...(throttles.length > 0 && { blockIo: toBlockIo(throttles) }),
         ...(profile && { seccomp: toOciSeccomp(profile, context, exactNumber) }),
       });
       if (options.init !== undefined) config.mounts.push(initMount(options.init));
@@ -141,7 +145,7 @@ function initMount(init: string) {
 /** The launcher's part: build the root file system, then become the runtime. */
 function runtimeRequest(request: LaunchRequest, operations: Operation[], options: OciDelegateOptions): LaunchRequest {
   const { runtime, bundles, state, cgroupHost } = options;
-  const { containerId, stdout, stderr, exitRecord } = request;
+  const { containerId, tty = false, stdin = false, stdout, stderr, exitRecord } = request;
   const isHybrid = cgroupHost.version === 'hybrid';
   const [propagation, ...rest] = operations;
   return {
@@ -153,7 +157,10 @@ function runtimeRequest(request: LaunchRequest, operations: Operation[], options
       propagation!,
       ...(isHybrid ? [hideUnified(cgroupHost.unified!)] : []),
       ...rest.filter(({ op }) => op !== 'pivotRoot'),
+      ...(tty ? [{ op: 'terminal' as const, ofHost: true }] : []),
     ],
+    tty,
+    stdin,
     argv: [
       runtime.path,
       ...['--root', state, '--log', bundles.logFile(containerId), '--log-format', 'json'],
@@ -190,7 +197,9 @@ function execIn(
   const { containerId, argv, tty, size } = request;
   const process = newProcess({ argv, env });
   for (const operation of operations) translateProcess(operation, process);
+  const { columns = 80, rows = 24 } = size ?? {};
   process.terminal = tty;
+  if (tty) process.consoleSize = { height: rows, width: columns };
   const files = bundles.writeExec(containerId, `${globalThis.process.pid}-${number}`, process);
   return {
     launch: {
@@ -204,7 +213,7 @@ function execIn(
         containerId,
       ],
       env: { PATH: runtimePath },
-      ...(tty && { tty: size ?? { columns: 80, rows: 24 } }),
+      ...(tty && { tty: { columns, rows } }),
     },
     signal(signal) {
       const pid = readPid(files.pid);

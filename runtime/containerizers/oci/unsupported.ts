@@ -5,8 +5,6 @@ import type { OciRuntime } from './runtime.ts';
 
 type Check = (container: TaskContainer) => string | undefined;
 
-const notHandedOver = 'is not handed over by containerizer oci yet';
-
 /** Field below a container -> why a value of it cannot be honoured here. */
 export const ociRefusals: Record<string, Check> = {
   'namespaces.pid': ({ namespaces }) =>
@@ -17,13 +15,10 @@ export const ociRefusals: Record<string, Check> = {
       : undefined,
   'security.privileged': ({ security }) =>
     security?.privileged ? 'containerizer oci runs no privileged containers' : undefined,
-  'resources.cpuset': ({ resources }) => (resources?.cpuset ? notHandedOver : undefined),
-  'resources.memoryNodes': ({ resources }) => (resources?.memoryNodes ? notHandedOver : undefined),
-  'resources.exclusiveCpus': ({ resources }) => (resources?.exclusiveCpus ? notHandedOver : undefined),
-  'resources.hugepages': ({ resources }) => (resources?.hugepages?.length ? notHandedOver : undefined),
-  'resources.io': ({ resources }) => (Object.keys(resources?.io ?? {}).length > 0 ? notHandedOver : undefined),
-  tty: ({ tty }) => (tty ? 'containerizer oci has no terminal but in exec' : undefined),
-  stdin: ({ stdin }) => (stdin ? 'containerizer oci has no standard input but in exec' : undefined),
+  'resources.exclusiveCpus': ({ resources }) =>
+    resources?.exclusiveCpus
+      ? 'containerizer oci cannot keep the containers of the native one off processors'
+      : undefined,
 };
 
 const alone =

@@ -1,8 +1,8 @@
 /** Disk input and output: a share of a busy disk, and limits by device. */
 import { existsSync, readlinkSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import type { IoDeviceLimit } from '../../../crds/types.generated.ts';
-import { ioControllerOf } from '../../cgroups/io.ts';
+import type { IoDeviceLimit, TaskContainer } from '../../../crds/types.generated.ts';
+import { type IoThrottle, ioControllerOf } from '../../cgroups/io.ts';
 import { parseWhole } from '../../resources/quantity.ts';
 import { deviceNumber } from '../filesystem/devices.ts';
 import { IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
@@ -61,10 +61,18 @@ export function ioIsolator({ cgroups: { extra } }: Pick<IsolatorHost, 'cgroups'>
   };
 }
 
+/** The limits that a container asks for, of disks that this agent has. */
+export function throttlesOf({ resources }: Pick<TaskContainer, 'resources'>): IoThrottle[] {
+  return (resources?.io?.devices ?? []).flatMap((limit) => {
+    const found = diskNumber(limit.path);
+    return 'problem' in found ? [] : [throttleOf(found.device, limit)];
+  });
+}
+
 function throttleOf(
   device: string,
   { readBytesPerSecond, writeBytesPerSecond, readsPerSecond, writesPerSecond }: IoDeviceLimit,
-) {
+): IoThrottle {
   return {
     device,
     ...(readBytesPerSecond !== undefined && { readBytesPerSecond: parseWhole(readBytesPerSecond) }),

@@ -33,7 +33,7 @@ static const struct {
 	[OP_NO_NEW_PRIVILEGES] = {"noNewPrivileges", ""},
 	[OP_SECCOMP] = {"seccomp", "ub"},
 	[OP_WORKING_DIRECTORY] = {"workingDirectory", "p"},
-	[OP_TERMINAL] = {"terminal", ""},
+	[OP_TERMINAL] = {"terminal", "u"},
 	[OP_DEVICE_RULES] = {"deviceRules", "pb"},
 	[OP_APPARMOR] = {"appArmorProfile", "s"},
 	[OP_OVERLAY] = {"overlay", "pouuuub"},
@@ -193,6 +193,7 @@ static const char *check_values(const struct op *op) {
 	case OP_OVERLAY: return check_overlay(op);
 	case OP_JOIN_NAMESPACE: return !number[0] || number[0] & ~(uint64_t)(NS_PID | NS_IPC | NS_UTS | NS_NET) ? "the kind of namespace is unknown" : NULL;
 	case OP_USER_NAMESPACE: return number[0] == UINT32_MAX ? "the owner is malformed" : NULL;
+	case OP_TERMINAL: return number[0] > 1 ? "whose it is, is malformed" : NULL; /* 1: the host's */
 	case OP_SECCOMP: /* 2 and 4: SECCOMP_FILTER_FLAG_LOG and _SPEC_ALLOW */
 		if (number[0] & ~6ULL) return "a filter flag is unknown";
 		return !op->blob_length || op->blob_length % 8 || op->blob_length > MAX_PROGRAM * 8 ? "the program is malformed or too long" : NULL;
@@ -223,7 +224,7 @@ static const char *check_place(const struct request *request, const struct op *o
 	if (op->code == OP_ENTER_ROOT && (in_root || pivoted)) return "a root was entered already";
 	if (op->code == OP_TERMINAL && (exec || !(request->flags & WITH_TTY))) return "no terminal was asked for";
 	if (op->code == OP_TERMINAL && again) return "there is a terminal already";
-	if (op->code == OP_TERMINAL && !pivoted) return "pivotRoot must come before it: the terminal is the container's own";
+	if (op->code == OP_TERMINAL && !pivoted && !op->number[0]) return "pivotRoot must come before it: the terminal is the container's own";
 	if (op->code == OP_PIVOT_ROOT && (!in_root || pivoted)) return "enterRoot must come once before it";
 	return NULL;
 }

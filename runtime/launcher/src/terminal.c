@@ -1,6 +1,7 @@
 /*
- * Pseudo-terminals, always of the container's own devpts. Its files are not trusted: what was opened must be the real thing. For a container
- * its first process opens the terminal (the devpts exists in its mount namespace only) and hands the master to the supervisor over a socket.
+ * Pseudo-terminals, of the container's own devpts (of the host's only for an OCI runtime, which makes the container's). Its files are not trusted:
+ * what was opened must be the real thing. For a container its first process opens the terminal (the devpts exists in its mount namespace only)
+ * and hands the master to the supervisor over a socket.
  */
 #include "launcher.h"
 #include <sys/ioctl.h>

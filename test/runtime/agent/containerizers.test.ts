@@ -63,10 +63,10 @@ suite(`an agent with several containerizers (${why ?? 'docker, crun, native'})`,
     expect(status?.message).toContain("is not in the Docker Engine's store, and imagePullPolicy is Never");
   });
 
-  test('runs a task without an image with the OCI runtime, and one with a terminal natively', async () => {
+  test('runs a task without an image with the OCI runtime, and one that it refuses natively', async () => {
     await platform.createTask('in-oci', { shell: 'ls /dev/.init && exit 5' });
     expect((await platform.untilEnded('in-oci')).status).toMatchObject({ exitCode: 5 });
-    await platform.createTask('native', { shell: 'test -t 0 && ! ls /dev/.init && exit 6', tty: true });
+    await platform.createTask('native', { shell: '! ls /dev/.init && exit 6', namespaces: { pid: 'Task' } });
     expect((await platform.untilEnded('native')).status).toMatchObject({ exitCode: 6 });
   });
 

@@ -8,7 +8,7 @@ const task = (spec: Partial<TaskSpec>) =>
 test('a plain task is taken; groups and what needs the native launcher are refused by field', () => {
   expect(ociUnsupported(task({}))).toEqual([]);
   const two = [
-    { name: 'a', command: ['true'], tty: true },
+    { name: 'a', command: ['true'], resources: { exclusiveCpus: true } },
     { name: 'b', command: ['true'] },
   ];
   expect(
@@ -16,7 +16,7 @@ test('a plain task is taken; groups and what needs the native launcher are refus
   ).toEqual([
     expect.stringMatching(/^spec\.containers: containerizer oci runs tasks of one container/),
     expect.stringMatching(/^spec\.initContainers: containerizer oci runs tasks of one container/),
-    expect.stringMatching(/^spec\.containers\[0\]\.tty: /),
+    expect.stringMatching(/^spec\.containers\[0\]\.resources\.exclusiveCpus: /),
   ]);
 });
 
@@ -24,6 +24,6 @@ test('what it refuses is shown', () => {
   const { name, version, unsupported } = describeOci({ path: '/usr/bin/crun', name: 'crun', version: '1.8' });
   expect([name, version]).toEqual(['oci', 'crun 1.8']);
   expect(unsupported).toEqual(
-    expect.arrayContaining(['spec.containers', 'spec.initContainers', 'spec.containers[].tty']),
+    expect.arrayContaining(['spec.containers', 'spec.initContainers', 'spec.containers[].resources.exclusiveCpus']),
   );
 });

@@ -1,16 +1,16 @@
 /** Processors, disk rates, huge pages, swap and pressure, with what the kernel makes of them. */
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { ContainerResources, Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
 import { createExtraGroups } from '../../../runtime/cgroups/extra.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
-import { deviceNumber } from '../../../runtime/isolators/filesystem/devices.ts';
-import { cachedBuild, compile } from '../../../runtime/launcher/build.ts';
 import { parseCpuList } from '../../../runtime/resources/cpu-list.ts';
 import { readTopology } from '../../../runtime/resources/topology.ts';
+import { mapperProgram } from '../../setup/huge-pages.ts';
+import { wholeDisk } from '../../setup/whole-disk.ts';
 import { eventually, startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
 import { hasCompiler } from '../launcher/harness.ts';
 
@@ -272,34 +272,4 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
   let text = '';
   for await (const chunk of stream) text += String(chunk);
   return text;
-}
-
-function wholeDisk(path: string): string | undefined {
-  const { major, minor } = deviceNumber(statSync(path).dev);
-  const sys = `/sys/dev/block/${major}:${minor}`;
-  if (!existsSync(`${sys}/uevent`) || existsSync(`${sys}/partition`)) return undefined;
-  const name = /^DEVNAME=(.+)$/m.exec(readFileSync(`${sys}/uevent`, 'utf8'))?.[1];
-  return name !== undefined && existsSync(`/dev/${name}`) ? `/dev/${name}` : undefined;
-}
-
-/** Maps and touches so many pages of 2 MiB; exit code 1 when it may not. */
-function mapperProgram(): Promise<string> {
-  return cachedBuild('test-hugepages-1', async (output) => {
-    const source = `${output}.c`;
-    writeFileSync(
-      source,
-      `#define _GNU_SOURCE
-       #include <stdlib.h>
-       #include <string.h>
-       #include <sys/mman.h>
-       int main(int argc, char **argv) {
-         size_t size = (size_t)atoi(argv[argc - 1]) << 21;
-         char *at = mmap(0, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
-         if (at == MAP_FAILED) return 1;
-         memset(at, 1, size);
-         return 0;
-       }`,
-    );
-    await compile(['-static', '-O1', '-o', output, source]);
-  });
 }

@@ -226,6 +226,16 @@ test('an input that the container does not read holds up only those who write to
   expect(writer.seen()).toContain('end');
 });
 
+test('one of the host is for a program that makes the container’s own: before any change of root', async () => {
+  const operations: Operation[] = [
+    { op: 'mount', source: 'none', target: '/', flags: ['rprivate'] },
+    { op: 'terminal', ofHost: true },
+  ];
+  const { containerId, log } = await start(['sh', '-c', 'test -t 0 && stty size'], { tty: true, operations });
+  expect(await bed.exit(containerId)).toMatchObject({ exitCode: 0 });
+  expect(await log()).toBe('24 80\r\n');
+});
+
 test.each([
   ['is not asked for', { tty: false }, [], 'no terminal was asked for'],
   ['is asked for and not made', { tty: true }, undefined, 'never made'],
