@@ -32,6 +32,7 @@ const ON_CGROUP_V2 = [
   'test/runtime/isolators/devices.test.ts',
   'test/runtime/isolators/user-namespace.test.ts',
   'test/runtime/disk',
+  'test/containerizers/cgroups.test.ts',
   'test/containerizers/limits.test.ts',
 ];
 

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -92,6 +92,22 @@ describe.each(targets)('what a container sees and may do: $name', (target) => {
     });
     expect(lines).toEqual(['Seccomp:\t0']);
   });
+
+  const given = ['/dev/fuse', '/dev/loop-control', '/dev/net/tun'].find((path) => existsSync(path));
+  // An engine gives more than this machine's root may have.
+  hostFilesIf(
+    'a privileged one has every capability of the agent, its devices, a writable /sys and no filter',
+    async () => {
+      const permitted = /^CapPrm:\t(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
+      const lines = await asRoot(
+        `grep -E "^(CapEff|Seccomp):" /proc/self/status; head -c0 ${given ?? '/dev/null'} && echo opened; ` +
+          'while read -r _ where _ options _; do case $where in /sys) echo "$where ${options%%,*}";; esac; done < /proc/mounts; ' +
+          'test -w /proc/sys/kernel/core_pattern && echo proc',
+        { security: { privileged: true } },
+      );
+      expect(lines).toEqual([`CapEff:\t${permitted}`, 'Seccomp:\t0', 'opened', '/sys rw', 'proc']);
+    },
+  );
 
   testIf('on a file system with project quota its files stay in their project', async () => {
     const set = async (part: object) =>

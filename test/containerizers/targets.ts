@@ -25,7 +25,7 @@ export interface Target {
 }
 
 /** Started for this test file. */
-const daemon = unavailable ? unavailable : await startDockerDaemon();
+const daemon = unavailable ?? process.env.TEPUI_TEST_NO_DOCKER ?? (await startDockerDaemon());
 
 /** After the last test of a file. */
 export async function stopTargets(): Promise<void> {

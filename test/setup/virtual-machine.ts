@@ -3,10 +3,17 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildLauncher } from '../../runtime/launcher/build.ts';
 import { loadSyscallNumbers } from '../../runtime/seccomp/syscalls.ts';
+import { buildProbe } from '../runtime/escape/build-probe.ts';
 import type { Outcome } from '../suites.ts';
+import { mapperProgram } from './huge-pages.ts';
 import { sharedTool } from './shared-tools.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
+/** Its userland has the programs that the containerizers need. A scratch of our own: another one may have been built without. */
+const BUILD = {
+  V2VM_SCRATCH: process.env.V2VM_SCRATCH ?? '/tmp/tepui-v2vm',
+  V2VM_PKGS: process.env.V2VM_PKGS ?? 'crun,runc',
+};
 /** The machine is emulated: everything takes 6 to 20 times as long. */
 const TIMEOUT_SECONDS = 3_000;
 
@@ -16,7 +23,9 @@ export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
   // There is no compiler in it: what is made of C comes along.
   await buildLauncher();
   await loadSyscallNumbers();
-  if (!existsSync(join(process.env.V2VM_SCRATCH ?? '/tmp/v2vm', 'built'))) await output(tool, ['build'], 'inherit');
+  await buildProbe();
+  await mapperProgram();
+  if (!existsSync(join(BUILD.V2VM_SCRATCH, 'built'))) await output(tool, ['build'], 'inherit');
   const inside = `node_modules/.bin/node test/setup/in-virtual-machine.ts ${folders.join(' ')}`;
   const text = await output(
     tool,
@@ -30,7 +39,10 @@ export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
 
 function output(command: string, args: string[], stdout: 'inherit' | 'pipe'): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 'ignore', 'inherit'] });
+    const child = spawn(command, args, {
+      stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 'ignore', 'inherit'],
+      env: { ...process.env, ...BUILD },
+    });
     let text = '';
     child.stdout?.on('data', (chunk: Buffer) => {
       text += chunk.toString();

@@ -88,8 +88,8 @@ export function createBody(spec: LaunchSpec, context: ConfigContext): CreateBody
       ReadonlyRootfs: security?.readOnlyRootFilesystem ?? true,
       ...((security?.readOnlyRootFilesystem ?? true) && { Tmpfs: { '/tmp': 'mode=1777', '/run': 'mode=0755' } }),
       Privileged: security?.privileged ?? false,
-      CapDrop: ['ALL'],
-      CapAdd: context.capabilities.effective,
+      // Of a privileged one the engine grants what it knows; a newer kernel's it would not take by name.
+      ...(!security?.privileged && { CapDrop: ['ALL'], CapAdd: context.capabilities.effective }),
       SecurityOpt: securityOptions(container, context.seccomp),
       Binds: bindsOf(spec, context.sources),
       Ulimits: (container.rlimits ?? []).map(({ type, soft, hard }) => ({

@@ -39,6 +39,10 @@ const containerRefusals: Record<string, ContainerCheck> = {
       : undefined,
   'security.capabilities.bounding': ({ security }) =>
     security?.capabilities?.bounding ? `${only} has one set of capabilities` : undefined,
+  'security.capabilities.effective': ({ security }) =>
+    security?.privileged && security.capabilities?.effective
+      ? `${only} gives privileged containers every capability`
+      : undefined,
   'devices[].cdi': ({ devices }) => (devices?.some(({ cdi }) => cdi) ? `${only} takes device files only` : undefined),
   'devices[].containerPath': ({ devices }) =>
     devices?.some(({ path, containerPath = path }) => containerPath !== path)

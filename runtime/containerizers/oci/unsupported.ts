@@ -13,8 +13,6 @@ export const ociRefusals: Record<string, Check> = {
     security?.userNamespace === 'Private'
       ? 'containerizer oci runs containers with the user ids of the host'
       : undefined,
-  'security.privileged': ({ security }) =>
-    security?.privileged ? 'containerizer oci runs no privileged containers' : undefined,
   'resources.exclusiveCpus': ({ resources }) =>
     resources?.exclusiveCpus
       ? 'containerizer oci cannot keep the containers of the native one off processors'
