@@ -1,0 +1,21 @@
+/** Events with a reason that is not already that of a condition. */
+export const eventReasons: Record<string, { of: string; meaning: string }> = {
+  Scheduled: { of: 'Task', meaning: 'It was bound to an agent after it had to wait.' },
+  FailedScheduling: { of: 'Task, Volume', meaning: 'No agent takes it; the message says why.' },
+  TaskUnreachable: { of: 'Task', meaning: 'Its agent is out of reach.' },
+  TaskGone: { of: 'Task', meaning: 'Its agent was deleted.' },
+  TaskGoneByOperator: { of: 'Task', meaning: 'Its agent was declared gone.' },
+  AgentUnreachable: { of: 'Agent', meaning: 'Its lease has expired.' },
+  TasksCreated: { of: 'Framework', meaning: 'Tasks were made.' },
+  TaskEnded: { of: 'Framework', meaning: 'A task of a service ended; when the next is launched.' },
+  ScaledDown: { of: 'Framework', meaning: 'Tasks are ended that are no longer wanted.' },
+  RolloutStarted: { of: 'Framework', meaning: 'The template changed.' },
+  OldTasksEnded: { of: 'Framework', meaning: 'Tasks of an old template are ended.' },
+  RolloutCompleted: { of: 'Framework', meaning: 'All tasks are of the new template.' },
+  JobTaskFailed: { of: 'Framework', meaning: 'A task of a job failed; when the next is launched.' },
+  JobSuspended: { of: 'Framework', meaning: '`job.suspend` was set.' },
+  JobResumed: { of: 'Framework', meaning: '`job.suspend` was taken back.' },
+  DataRetained: { of: 'Volume', meaning: 'The document is deleted and the data stays: where.' },
+  DataDeleted: { of: 'Volume', meaning: 'The data was deleted.' },
+  DataNotDeleted: { of: 'Volume', meaning: 'The document is deleted, but the data could not be: its agent is gone.' },
+};
