@@ -4,7 +4,7 @@ import { loadCrds } from '../../crds/load.ts';
 import type { FieldError } from '../../crds/structural/errors.ts';
 import { validateDocument } from '../../crds/validate.ts';
 import { type RealApiServer, startRealApiServer, whyNoRealApiServer } from './real-apiserver.ts';
-import { samples } from './samples.ts';
+import { samples } from './samples/samples.ts';
 
 const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
 const reason = whyNoRealApiServer('crd');

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { validateDocument } from '../../crds/validate.ts';
-import { offlineSamples, samples } from './samples.ts';
+import { offlineSamples, samples } from './samples/samples.ts';
 
 describe('validateDocument', () => {
   test.each([...samples, ...offlineSamples].map((sample) => [sample.what, sample] as const))(

@@ -169,3 +169,22 @@ export function isEnded(task: Task): boolean {
 function isTerminal(state: string | undefined): boolean {
   return ['Finished', 'Failed', 'Killed', 'Error', 'Dropped', 'Gone', 'GoneByOperator'].includes(state ?? '');
 }
+
+/** A Framework of which everything that is wanted runs. */
+export function started(spec: ConstructorParameters<typeof World>[0]): World {
+  const world = new World(spec);
+  for (let round = 0; round < 3; round += 1) {
+    world.settle();
+    world.runAll();
+  }
+  world.settle();
+  return world;
+}
+
+/** Of the tasks that live, in order. */
+export function indexes(world: World): number[] {
+  return world
+    .live()
+    .map((name) => world.tasks.get(name)!.spec.index!)
+    .sort();
+}
