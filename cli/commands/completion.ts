@@ -8,7 +8,7 @@ export function addCompletionCommand(program: Command): void {
   program
     .command('completion')
     .description('print a shell completion script')
-    .addArgument(new Argument('<shell>').choices(SHELLS))
+    .addArgument(new Argument('<shell>', 'the shell').choices(SHELLS))
     .addHelpText(
       'after',
       '\nFor bash:  source <(tepui completion bash)\nFor zsh:   source <(tepui completion zsh)\nFor fish:  tepui completion fish | source',

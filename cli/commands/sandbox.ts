@@ -21,8 +21,14 @@ interface SandboxOptions extends ConnectionOptions {
 /** `tepui sandbox ls|cat|get TASK [PATH]`: the files of a task, also after it has ended. */
 export function addSandboxCommand(program: Command): void {
   const group = program.command('sandbox').description('look at the files of a task, also when it has ended');
-  const add = (name: string, description: string, path: string) =>
-    withConnection(group.command(name).description(description).argument('<task>', 'name of the task').argument(path))
+  const add = (name: string, description: string, path: '<path>' | '[path]') =>
+    withConnection(
+      group
+        .command(name)
+        .description(description)
+        .argument('<task>', 'name of the task')
+        .argument(path, path === '<path>' ? 'path in the sandbox' : 'path in the sandbox (default: all of it)'),
+    )
       .option('-n, --namespace <namespace>', 'namespace of the task', 'default')
       .option('-c, --container <name>', 'container of the task (default: its first)');
 

@@ -28,10 +28,10 @@ export function addUpdateCommand(program: Command): void {
   )
     .option('-n, --namespace <namespace>', 'namespace of the task', 'default')
     .option('-c, --container <name>', 'container of the task (default: its first)')
-    .option('--cpus <quantity>', 'CPU share, in cores')
-    .option('--mem <quantity>', 'memory')
+    .option('--cpus <quantity>', 'CPU share, in cores: 2, 0.5 or 500m')
+    .option('--mem <quantity>', 'memory, in bytes: 128Mi')
     .option('--cpu-limit <quantity>', 'hard CPU limit, in cores; Infinity for none')
-    .option('--mem-limit <quantity>', 'hard memory limit; Infinity for none')
+    .option('--mem-limit <quantity>', 'hard memory limit, in bytes; Infinity for none')
     .option('--no-wait', 'return as soon as it is written down')
     .addHelpText('after', '\nA task of a Framework gets its resources from there: change its template instead.')
     .action(async (name: string, options: UpdateOptions) => {

@@ -1,4 +1,4 @@
-import type { Command } from 'commander';
+import type { Argument, Command, Option } from 'commander';
 import { EXIT_CODES } from '../exit-codes.ts';
 import { createProgram } from '../program.ts';
 
@@ -28,18 +28,26 @@ function sectionsOf(command: Command, above: string): string[] {
 
 function commandSection(command: Command, name: string): string {
   const lines = [`## ${name}\n`, `${sentence(command.description())}\n`, `    ${name} ${command.usage()}\n`];
-  if (command.options.length > 0) {
-    lines.push('| option | meaning | default |', '|---|---|---|');
-    for (const option of command.options) {
-      const fallback =
-        option.defaultValue === undefined || (Array.isArray(option.defaultValue) && option.defaultValue.length === 0)
-          ? ''
-          : `\`${option.defaultValue}\``;
-      lines.push(`| \`${option.flags}\` | ${option.description} | ${fallback} |`);
-    }
-    lines.push('');
-  }
+  const rows = [
+    ...command.registeredArguments.map((argument) => rowOf(argumentTerm(argument), argument)),
+    ...command.options.map((option) => rowOf(option.flags, option)),
+  ];
+  if (rows.length > 0) lines.push('| argument or option | meaning | default |', '|---|---|---|', ...rows, '');
   return lines.join('\n');
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+function rowOf(term: string, { description, argChoices, defaultValue }: Argument | Option): string {
+  const isChoice = argChoices !== undefined && argChoices.length > 0;
+  const meaning = isChoice ? `${description}: ${argChoices.join(', ')}` : description;
+  const hasDefault = defaultValue !== undefined && !(Array.isArray(defaultValue) && defaultValue.length === 0);
+  // The default of `--no-wait` is that of `wait`.
+  const fallback = hasDefault && defaultValue !== true ? `\`${defaultValue}\`` : '';
+  return `| \`${term.replaceAll('|', '\\|')}\` | ${meaning} | ${fallback} |`;
 }
 
 function sentence(text: string): string {

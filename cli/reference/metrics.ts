@@ -26,7 +26,7 @@ export async function metricsReference(): Promise<string> {
     '`GET /metrics` on the port of the API server, with a token. The names are those of the Kubernetes API server where it has the same thing.\n',
     table(ofServer),
     '## Controllers\n',
-    '`GET /metrics` at the `--metrics-address` of `tepui controller`; `tepui up` does not serve them. The names are those of controller-runtime and client-go.\n',
+    '`GET /metrics` at the `--metrics-address` of `tepui controller` or `tepui up`; without that option they are not served. The names are those of controller-runtime and client-go.\n',
     table(await describe(new Metrics().registry)),
     '## Agent\n',
     "`GET /metrics` on the agent's Unix socket (`status.endpoint.socketPath` of the Agent), and on `status.endpoint.url` with a token of a user who may `get agents/stats`.\n",

@@ -1,6 +1,8 @@
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
+import type { Command } from 'commander';
+import { createProgram } from '../../cli/program.ts';
 import { cliReference } from '../../cli/reference/command-line.ts';
 import { errorReference } from '../../cli/reference/errors.ts';
 import { metricsReference } from '../../cli/reference/metrics.ts';
@@ -33,6 +35,19 @@ describe('pages made from the source have not drifted (npm run generate)', () =>
   test('cli.md', () => expect(read('docs/reference/cli.md')).toBe(cliReference()));
   test('metrics.md', async () => expect(read('docs/reference/metrics.md')).toBe(await metricsReference()));
   test('errors.md', () => expect(read('docs/reference/errors.md')).toBe(errorReference()));
+});
+
+test('every command, argument and option says what it is, and where a default is not a value, in words', () => {
+  const silent: string[] = [];
+  const visit = (command: Command, path: string): void => {
+    if (command.description() === '') silent.push(path);
+    for (const argument of command.registeredArguments)
+      if (argument.description === '') silent.push(`${path} <${argument.name()}>`);
+    for (const option of command.options) if (option.description === '') silent.push(`${path} ${option.flags}`);
+    for (const child of command.commands) visit(child, `${path} ${child.name()}`);
+  };
+  visit(createProgram(), 'tepui');
+  expect(silent).toEqual([]);
 });
 
 test('no metric is made outside of the registries that metrics.md is read from', () => {
