@@ -566,7 +566,7 @@ export interface ImageSource {
   pullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
 }
 
-/** A volume that exists already, mounted by a CSI node plug-in. */
+/** A volume that exists already, mounted by a CSI node plug-in. Not implemented yet. */
 export interface CsiSource {
   /** Name of the plug-in. */
   driver: string;
@@ -602,7 +602,7 @@ export interface TaskVolume {
   configMap?: ConfigMapSource;
   /** The file system of an image, read-only. */
   image?: ImageSource;
-  /** A volume that exists already, mounted by a CSI node plug-in. */
+  /** A volume that exists already, mounted by a CSI node plug-in. Not implemented yet. */
   csi?: CsiSource;
 }
 
@@ -749,7 +749,7 @@ export interface TaskTemplateSpec {
   restartPolicy?: RestartPolicy;
   /** Containers use the sum of all limits together. False: each is held to its own limits. Default true, filled in by the API server. */
   shareCgroups?: boolean;
-  /** The task may use resources that are set aside for others but idle and is killed when they are needed (oversubscription). Default false, filled in by the API server. */
+  /** The task may use resources that are set aside for others but idle and is killed when they are needed (oversubscription). Not implemented yet. Default false, filled in by the API server. */
   revocable?: boolean;
   /** Secrets of this namespace with registry credentials (type kubernetes.io/dockerconfigjson). */
   imagePullSecrets?: LocalObjectReference[];
@@ -873,7 +873,7 @@ export interface JobSpec {
   suspend?: boolean;
 }
 
-/** For type Cron. */
+/** For type Cron. Not implemented yet. */
 export interface CronSpec {
   /** Cron expression with five fields, `@hourly` and the like, or an ISO 8601 repetition such as R/2026-01-01T00:00:00Z/PT1H. */
   schedule: string;
@@ -935,7 +935,7 @@ export interface OfferConstraints {
   groups: OfferConstraintGroup[];
 }
 
-/** For type External. What a Mesos framework says of itself. */
+/** For type External. What a Mesos framework says of itself. Not implemented yet. */
 export interface ExternalFramework {
   /** Display name. Default: the name of this object. */
   name?: string;
@@ -975,7 +975,7 @@ export interface HistoryLimits {
 
 /** The workload. */
 export interface FrameworkSpec {
-  /** Service: keeps `replicas` tasks running. Job: runs tasks until `completions` succeeded. Cron: a Job by a schedule. Daemon: one task on every matching agent. External: a program that speaks the Mesos scheduler API. Default "Service", filled in by the API server. */
+  /** Service: keeps `replicas` tasks running. Job: runs tasks until `completions` succeeded. Cron: a Job by a schedule. Daemon: one task on every matching agent. External: a program that speaks the Mesos scheduler API. Cron, Daemon and External are not implemented yet. Default "Service", filled in by the API server. */
   type?: 'Service' | 'Job' | 'Cron' | 'Daemon' | 'External';
   /** Role that the tasks are allocated to. Default "*", filled in by the API server. */
   role?: string;
@@ -1001,9 +1001,9 @@ export interface FrameworkSpec {
   unreachableStrategy?: UnreachableStrategy;
   /** For type Job (and the jobs of Cron). */
   job?: JobSpec;
-  /** For type Cron. */
+  /** For type Cron. Not implemented yet. */
   cron?: CronSpec;
-  /** For type External. What a Mesos framework says of itself. */
+  /** For type External. What a Mesos framework says of itself. Not implemented yet. */
   external?: ExternalFramework;
   /** How many ended Tasks are kept. */
   historyLimits?: HistoryLimits;
@@ -1134,7 +1134,7 @@ export interface TaskBinding {
   hostPorts?: HostPort[];
 }
 
-/** Identity of a task that a framework launched through the Mesos scheduler API. */
+/** Identity of a task that a framework launched through the Mesos scheduler API. Not implemented yet. */
 export interface ExternalTask {
   /** Task id chosen by the framework; any characters but slashes and control characters. */
   taskId?: string;
@@ -1174,7 +1174,7 @@ export interface TaskSpec {
   restartPolicy?: RestartPolicy;
   /** Containers use the sum of all limits together. False: each is held to its own limits. Default true, filled in by the API server. */
   shareCgroups?: boolean;
-  /** The task may use resources that are set aside for others but idle and is killed when they are needed (oversubscription). Default false, filled in by the API server. */
+  /** The task may use resources that are set aside for others but idle and is killed when they are needed (oversubscription). Not implemented yet. Default false, filled in by the API server. */
   revocable?: boolean;
   /** Secrets of this namespace with registry credentials (type kubernetes.io/dockerconfigjson). */
   imagePullSecrets?: LocalObjectReference[];
@@ -1192,7 +1192,7 @@ export interface TaskSpec {
   desiredState?: 'Running' | 'Frozen' | 'Killed';
   /** Where the task runs. Written once by the scheduler. */
   binding?: TaskBinding;
-  /** Identity of a task that a framework launched through the Mesos scheduler API. */
+  /** Identity of a task that a framework launched through the Mesos scheduler API. Not implemented yet. */
   external?: ExternalTask;
 }
 
@@ -1539,7 +1539,7 @@ export interface Reservation {
   resources: AgentResources;
 }
 
-/** Ends all tasks of this agent and places no new ones. Remove the field to use the agent again. */
+/** Ends all tasks of this agent and places no new ones. Remove the field to use the agent again. Not implemented yet: no new tasks come, running ones go on. */
 export interface AgentDrain {
   /** Tasks get at most this long between the stop signal and SIGKILL. Absent: their own grace period. */
   maxGracePeriodSeconds?: number;
@@ -1599,7 +1599,7 @@ export interface AgentIsolation {
   enforcePorts?: boolean;
 }
 
-/** Revocable resources. */
+/** Revocable resources. Not implemented yet. */
 export interface Oversubscription {
   /** Offer these as revocable beside the normal ones. */
   fixed?: ResourceQuantities;
@@ -1627,13 +1627,13 @@ export interface AgentSpec {
   domain?: FaultDomain;
   /** Disks for volumes beside the root disk. */
   disks?: AgentDisk[];
-  /** Resources set aside for roles. */
+  /** Resources set aside for roles. Not implemented yet, so an agent that has some is given no tasks. */
   reservations?: Reservation[];
-  /** Role that all unreserved resources are reserved for; `*` means none. Default "*", filled in by the API server. */
+  /** Role that all unreserved resources are reserved for; `*` means none, and others are not implemented yet. Default "*", filled in by the API server. */
   defaultRole?: string;
   /** Place no new tasks here; running ones go on. Default false, filled in by the API server. */
   deactivated?: boolean;
-  /** Ends all tasks of this agent and places no new ones. Remove the field to use the agent again. */
+  /** Ends all tasks of this agent and places no new ones. Remove the field to use the agent again. Not implemented yet: no new tasks come, running ones go on. */
   drain?: AgentDrain;
   /** States that this machine is lost for ever: its tasks become GoneByOperator and its volumes are lost. Cannot be taken back. Default false, filled in by the API server. */
   gone?: boolean;
@@ -1645,7 +1645,7 @@ export interface AgentSpec {
   containerizers?: ('native' | 'oci' | 'docker')[];
   /** Policy for containers on this machine. */
   isolation?: AgentIsolation;
-  /** Revocable resources. */
+  /** Revocable resources. Not implemented yet. */
   oversubscription?: Oversubscription;
   /** What is removed when. Absent: a sandbox is removed with its Task document. */
   housekeeping?: AgentHousekeeping;
@@ -1810,7 +1810,7 @@ export interface Agent {
 
 /** Quota of the role and its children. Running tasks are never killed to keep it. */
 export interface RoleQuota {
-  /** Held back for the role while it uses less. */
+  /** Held back for the role while it uses less. Not implemented yet. */
   guarantees?: ResourceQuantities;
   /** Upper bound; an absent resource is unlimited. */
   limits?: ResourceQuantities;
@@ -1820,7 +1820,7 @@ export interface RoleQuota {
 export interface FrameworkRoleSpec {
   /** Name of the role, for names that an object cannot have, such as `*` or `eng/prod`. Default: the name of this object. */
   role?: string;
-  /** The share of the role is divided by this; a role of weight 2 gets twice as much. Default 1, filled in by the API server. */
+  /** The share of the role is divided by this; a role of weight 2 gets twice as much. Not implemented yet. Default 1, filled in by the API server. */
   weight?: number;
   /** Quota of the role and its children. Running tasks are never killed to keep it. */
   quota?: RoleQuota;
