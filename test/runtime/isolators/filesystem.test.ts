@@ -79,7 +79,9 @@ describeIf(`the file system of a container without an image (${unavailable ?? 'r
     await node.containerizer.wait(spec.containerId);
     await node.containerizer.destroy(spec.containerId);
     const { sandbox } = spec;
-    expect(node.output(spec).trim().split('\n').sort()).toEqual(
+    const shown = node.output(spec).trim().split('\n').sort();
+    // The times of the lines are kept beside the log once the supervisor has read some of it.
+    expect(shown.filter((path) => !path.endsWith('/.stdout.times'))).toEqual(
       [sandbox, `${sandbox}/stderr`, `${sandbox}/stdout`, 'refused'].sort(),
     );
   });
