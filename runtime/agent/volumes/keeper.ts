@@ -278,6 +278,8 @@ export function createVolumeKeeper(options: VolumeKeeperOptions): VolumeKeeper {
         throw new NoPlace(`its data belongs to namespace "${identity.namespace}"`);
       await attachVolume(volume, place, ownerOf(volume));
       if (volume.spec.owner?.user === undefined && user.uid !== 0) await giveToFirstUser(place, user);
+      // Also where another task still holds it: what that one left is not this one's doing.
+      baselines.delete(keyOf(volume));
       watch.add(await watched(volume, place));
       return place.path;
     },
