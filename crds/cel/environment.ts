@@ -8,7 +8,12 @@ import { registerStrings } from './strings.ts';
 export interface Expression {
   evaluate: (variables: { self: unknown; oldSelf?: unknown }) => unknown;
   usesOldSelf: boolean;
+  /** What it looks at, so that the rest of a large document need not be converted for it. */
+  reads: Record<'self' | 'oldSelf', FieldsRead>;
 }
+
+/** The fields of a variable, under their CEL names, that an expression selects; `all` when it does more with the variable than select fields. */
+export type FieldsRead = ReadonlySet<string> | 'all';
 
 /**
  * Parses and checks an expression; throws with the position and cause when it cannot be one. Results are cached by text.
@@ -23,7 +28,8 @@ export function compileExpression(text: string, optionalOldSelf = false): Expres
   const check = program.check();
   if (!check.valid) throw check.error ?? new Error('the expression does not type-check');
   const usesOldSelf = mentions(program.ast, 'oldSelf');
-  const expression: Expression = { usesOldSelf, evaluate: (variables) => program(variables) };
+  const reads = { self: fieldsRead(program.ast, 'self'), oldSelf: fieldsRead(program.ast, 'oldSelf') };
+  const expression: Expression = { usesOldSelf, reads, evaluate: (variables) => program(variables) };
   if (cache.size >= CACHE_LIMIT) cache.clear();
   cache.set(text, expression);
   return expression;
@@ -48,6 +54,26 @@ function makeEnvironment(oldSelf: 'dyn' | 'optional<dyn>'): Environment {
   registerQuantities(environment);
   registerNetwork(environment);
   return environment;
+}
+
+/** Fields of `variable` that are selected as `variable.field` or `variable.?field`, unless it is used in any other way. */
+function fieldsRead(ast: ASTNode, variable: string): FieldsRead {
+  const fields = new Set<string>();
+  const isWhole = (node: unknown): boolean => {
+    if (Array.isArray(node)) return node.some(isWhole);
+    if (typeof node !== 'object' || node === null || !('op' in node)) return false;
+    const { op, args } = node as ASTNode;
+    if (op === 'id') return args === variable;
+    if (op === '.' || op === '.?') {
+      const [base, field] = args as [ASTNode, string];
+      if (base.op === 'id' && base.args === variable) {
+        fields.add(field);
+        return false;
+      }
+    }
+    return Array.isArray(args) ? args.some(isWhole) : isWhole(args);
+  };
+  return isWhole(ast) ? 'all' : fields;
 }
 
 function mentions(node: unknown, name: string): boolean {

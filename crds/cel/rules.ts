@@ -10,8 +10,8 @@ import {
   schemaOfKey,
   type ValidationRule,
 } from '../structural/schema.ts';
-import { compileExpression } from './environment.ts';
-import { toCelValue } from './values.ts';
+import { compileExpression, type Expression, type FieldsRead } from './environment.ts';
+import { toCelFields, toCelValue } from './values.ts';
 
 /**
  * Evaluates every `x-kubernetes-validations` rule of the schema. With an old value also the rules that mention oldSelf are evaluated, and
@@ -115,24 +115,23 @@ function oldItem(node: Node, item: unknown): Node['old'] {
   return match === undefined ? undefined : { value: match };
 }
 
-/** self and oldSelf, converted when the first rule asks for them. */
+/** self and oldSelf, converted as far as rules ask for them, and only once. */
 interface Variables {
-  self: () => unknown;
-  oldSelf: () => unknown;
+  self: (fields: FieldsRead) => unknown;
+  oldSelf: (fields: FieldsRead) => unknown;
 }
 
 function variablesOf(node: Node): Variables {
-  const lazy = (make: () => unknown) => {
-    let made: { value: unknown } | undefined;
-    return () => {
-      made ??= { value: make() };
-      return made.value;
+  const lazy = (value: unknown) => {
+    let whole: { value: unknown } | undefined;
+    const converted = new Map<string, unknown>();
+    return (fields: FieldsRead) => {
+      if (fields !== 'all' && !node.isRoot && !whole) return toCelFields(node.schema, value, fields, converted);
+      whole ??= { value: toCelValue(node.schema, value, node.isRoot) };
+      return whole.value;
     };
   };
-  return {
-    self: lazy(() => toCelValue(node.schema, node.value, node.isRoot)),
-    oldSelf: lazy(() => (node.old ? toCelValue(node.schema, node.old.value, node.isRoot) : undefined)),
-  };
+  return { self: lazy(node.value), oldSelf: node.old ? lazy(node.old.value) : () => undefined };
 }
 
 function evaluate(rule: ValidationRule, node: Node, variables: Variables): FieldError | undefined {
@@ -140,7 +139,7 @@ function evaluate(rule: ValidationRule, node: Node, variables: Variables): Field
   try {
     const expression = compileExpression(rule.rule, rule.optionalOldSelf);
     if (expression.usesOldSelf ? !node.old && !rule.optionalOldSelf : node.unchanged) return undefined;
-    result = expression.evaluate(bind(rule, node, variables));
+    result = expression.evaluate(bind(expression, rule, node, variables));
   } catch (error) {
     return invalid(
       node.path,
@@ -151,9 +150,15 @@ function evaluate(rule: ValidationRule, node: Node, variables: Variables): Field
   return result === true ? undefined : failure(rule, node, variables);
 }
 
-function bind(rule: ValidationRule, node: Node, variables: Variables): { self: unknown; oldSelf?: unknown } {
-  if (!rule.optionalOldSelf) return { self: variables.self(), oldSelf: variables.oldSelf() };
-  return { self: variables.self(), oldSelf: node.old ? Optional.of(variables.oldSelf()) : Optional.none() };
+function bind(
+  { reads }: Expression,
+  rule: ValidationRule,
+  node: Node,
+  variables: Variables,
+): { self: unknown; oldSelf?: unknown } {
+  const self = variables.self(reads.self);
+  if (!rule.optionalOldSelf) return { self, oldSelf: variables.oldSelf(reads.oldSelf) };
+  return { self, oldSelf: node.old ? Optional.of(variables.oldSelf(reads.oldSelf)) : Optional.none() };
 }
 
 function failure(rule: ValidationRule, node: Node, variables: Variables): FieldError {
@@ -176,7 +181,8 @@ function failure(rule: ValidationRule, node: Node, variables: Variables): FieldE
 function dynamicMessage(rule: ValidationRule, node: Node, variables: Variables): string | undefined {
   if (!rule.messageExpression) return undefined;
   try {
-    const text = compileExpression(rule.messageExpression, rule.optionalOldSelf).evaluate(bind(rule, node, variables));
+    const expression = compileExpression(rule.messageExpression, rule.optionalOldSelf);
+    const text = expression.evaluate(bind(expression, rule, node, variables));
     return typeof text === 'string' && text.trim() !== '' && !text.includes('\n') ? text.trim() : undefined;
   } catch {
     return undefined;

@@ -1,5 +1,28 @@
 /** JSON values as CEL sees them: typed by the schema, with only the fields that the schema declares. */
 import { isObject, type Schema } from '../structural/schema.ts';
+import type { FieldsRead } from './environment.ts';
+
+/**
+ * The value as a rule sees it that reads only some of its fields. Converted fields are kept in `converted`, which belongs to this value, for the other rules.
+ */
+export function toCelFields(
+  schema: Schema,
+  value: unknown,
+  fields: FieldsRead,
+  converted: Map<string, unknown>,
+): unknown {
+  if (fields === 'all' || !isObject(value) || !schema.properties || isObject(schema.additionalProperties))
+    return toCelValue(schema, value);
+  const selected: Record<string, unknown> = {};
+  for (const [name, property] of Object.entries(schema.properties)) {
+    const field = escapeName(name);
+    if (!fields.has(field) || !Object.hasOwn(value, name) || value[name] === undefined || !isVisible(property))
+      continue;
+    if (!converted.has(field)) converted.set(field, toCelValue(property, value[name]));
+    selected[field] = converted.get(field);
+  }
+  return selected;
+}
 
 /**
  * Integers become int (BigInt), date-times become timestamps, bytes become bytes; field names that are no CEL identifiers are escaped.
@@ -68,8 +91,20 @@ const KEYWORDS = new Set(
   ),
 );
 
+const escaped = new Map<string, string>();
+
+/** Remembered: there are as many names as the schemas have, and every rule asks for some. */
 function escapeName(name: string): string {
-  if (KEYWORDS.has(name)) return `__${name}__`;
+  const known = escaped.get(name);
+  if (known !== undefined) return known;
+  const result = KEYWORDS.has(name) ? `__${name}__` : escapeCharacters(name);
+  if (escaped.size < MOST_NAMES) escaped.set(name, result);
+  return result;
+}
+
+const MOST_NAMES = 10_000;
+
+function escapeCharacters(name: string): string {
   return name
     .replaceAll('__', '__underscores__')
     .replaceAll('.', '__dot__')
