@@ -8,7 +8,7 @@ import type { FetchUri } from '../../crds/types.generated.ts';
 import { buildLauncher } from '../launcher/build.ts';
 import { createFetchCache, type FetchCache } from './cache.ts';
 import { createToolRunner, type FetchUser, succeeded, ToolFailed, type ToolRunner } from './confined.ts';
-import { createDownloader, type Download, type Downloaded, type DownloadOptions } from './download.ts';
+import type { Download, Downloaded, DownloadOptions } from './download.ts';
 import { FetchFailed, withoutCredentials } from './errors.ts';
 import { place } from './place.ts';
 import { type FetchPlan, planFetch } from './plan.ts';
@@ -71,7 +71,7 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
     rmSync(directory, { recursive: true, force: true });
     mkdirSync(directory, { mode: 0o700 });
   }
-  const { download, close } = createDownloader(options.download);
+  const { download, close } = downloaderOnFirstUse(options.download);
   const context: Context = {
     staging,
     files,
@@ -82,6 +82,20 @@ export async function openFetcher(options: FetcherOptions): Promise<Fetcher> {
     slots: createSlots(maxConcurrent),
   };
   return { fetch: (request) => fetchAll(context, request), close };
+}
+
+/** The HTTP client is loaded with the first download: it takes 20 MiB, which an agent that fetches nothing does not pay. */
+function downloaderOnFirstUse(options: DownloadOptions | undefined): { download: Download; close(): Promise<void> } {
+  let loading: Promise<{ download: Download; close(): Promise<void> }> | undefined;
+  return {
+    async download(request) {
+      loading ??= import('./download.ts').then(({ createDownloader }) => createDownloader(options));
+      return (await loading).download(request);
+    },
+    async close() {
+      await (await loading)?.close();
+    },
+  };
 }
 
 interface Context {

@@ -9,7 +9,7 @@ import { provisionedImage } from './provisioned.ts';
 import { createPuller } from './puller.ts';
 import { formatReference, parseReference } from './reference.ts';
 import { readRegistries } from './registry/settings.ts';
-import { createTransport } from './registry/transport.ts';
+import type { Transport } from './registry/transport.ts';
 import { type ImageRecord, openImageTable } from './store/image-table.ts';
 import { openLayerStore } from './store/layer-store.ts';
 
@@ -41,6 +41,24 @@ export interface OpenImages {
 
 const HOUR_MS = 3_600_000;
 
+/** The HTTP client is loaded with the first pull: it takes 20 MiB, which an agent that pulls nothing does not pay. */
+function transportOnFirstUse(stallMs: number | undefined): Transport {
+  let loading: Promise<Transport> | undefined;
+  const load = async (): Promise<Transport> => {
+    const { createTransport } = await import('./registry/transport.ts');
+    return createTransport(stallMs === undefined ? {} : { stallMs });
+  };
+  return {
+    async send(request, settings) {
+      loading ??= load();
+      return (await loading).send(request, settings);
+    },
+    async close() {
+      await (await loading)?.close();
+    },
+  };
+}
+
 /** Removes what an earlier process left half done. Rejects with RegistriesInvalid or CredentialsInvalid when the operator's file cannot be followed. */
 export async function openImages(options: OpenImages): Promise<Images> {
   const { directory, binary, logger } = options;
@@ -49,7 +67,7 @@ export async function openImages(options: OpenImages): Promise<Images> {
   await settings();
   const layers = await openLayerStore({ directory, binary, bootId: options.bootId, onProblem });
   const table = await openImageTable(directory, ({ stack }) => stack.every((id) => layers.has(id)), onProblem);
-  const transport = createTransport({ ...(options.stallMs !== undefined && { stallMs: options.stallMs }) });
+  const transport = transportOnFirstUse(options.stallMs);
   const headroom = options.diskHeadroom ?? (() => 0.1);
   const collector = createCollector({ directory, layers, table, settings, headroom, onProblem, logger });
   const puller = createPuller({

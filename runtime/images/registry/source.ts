@@ -12,10 +12,11 @@ import {
 import { type ImageSource, SourceFailed } from '../image-source.ts';
 import type { RegistryReference } from '../reference.ts';
 import type { RegistryCredentials } from './credentials.ts';
+import { describeFailure } from './describe-failure.ts';
 import { discard, type Endpoint, endpointsOf } from './endpoint.ts';
 import { pause, RETRY_DELAYS_MS, withRetries } from './retry.ts';
 import type { RegistriesSettings } from './settings.ts';
-import { describeFailure, type RegistryResponse, type Transport } from './transport.ts';
+import type { RegistryResponse, Transport } from './transport.ts';
 
 export interface RegistrySourceOptions {
   settings: RegistriesSettings;
