@@ -9,6 +9,7 @@ import { createGarbageCollector } from './gc/garbage-collector.ts';
 import { createHandler } from './http/handler.ts';
 import type { HealthChecks } from './http/health.ts';
 import { type Listener, type ListenerLimits, listen } from './http/listener.ts';
+import { createLoopback, type Loopback } from './http/loopback.ts';
 import { createMetrics } from './http/metrics.ts';
 import { OpenWatches } from './http/watch-handler.ts';
 import { openapiHandler } from './openapi/openapi.ts';
@@ -46,6 +47,8 @@ export interface ApiServer {
   port: number;
   url: string;
   kubeconfigPath: string;
+  /** For clients in this process: see ClusterConfig.sender. */
+  loopback: Pick<Loopback, 'dispatch'>;
   /** Readiness fails first, then watches end, then open requests are finished; what was acknowledged is on disk. */
   close(): Promise<void>;
 }
@@ -102,6 +105,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     await store.close();
     throw error;
   }
+  const loopback = createLoopback(handler.handle);
   const url = `https://${urlHost(address)}:${listener.port}`;
   ensureKubeconfig(kubeconfigPath, { url, ca: identity.ca, token });
   const stopBackground = new AbortController();
@@ -119,7 +123,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     clearInterval(renewal);
     stopBackground.abort();
     watches.endAll();
-    await listener.close(options.shutdownGraceMs ?? 10_000);
+    const graceMs = options.shutdownGraceMs ?? 10_000;
+    await Promise.all([listener.close(graceMs), loopback.close(graceMs)]);
     await store.close();
     logger.info('API server stopped');
   };
@@ -127,6 +132,7 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
     port: listener.port,
     url,
     kubeconfigPath,
+    loopback,
     close: () => {
       closed ??= close();
       return closed;

@@ -1,6 +1,7 @@
 /** The three parts of a system, started the same way by `up` and by the commands of their own. */
 import type { Logger } from 'pino';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
+import type { RequestSender } from '../controllers/machinery/client/cluster-config.ts';
 import type { AgentOptions, RunningAgent } from '../runtime/agent/index.ts';
 import { installCrds } from './install-crds.ts';
 import { VERSION } from './version.ts';
@@ -8,6 +9,7 @@ import { VERSION } from './version.ts';
 export interface ServerPart {
   port: number;
   kubeconfigPath: string;
+  loopback: RequestSender;
   close(): Promise<void>;
 }
 
@@ -21,7 +23,7 @@ export async function startServerPart(options: {
   const { startApiServer } = await import('../apiserver/server.ts');
   const server = await startApiServer(options);
   try {
-    const client = await clientOf(server.kubeconfigPath);
+    const client = await clientOf(server.kubeconfigPath, server.loopback);
     await installCrds(client);
     await client.close();
     return server;
@@ -31,10 +33,11 @@ export async function startServerPart(options: {
   }
 }
 
-export async function clientOf(kubeconfig: string): Promise<ApiClient> {
+/** A client with the kubeconfig's credentials; with `sender`, of a server in this process, without a socket. */
+export async function clientOf(kubeconfig: string, sender?: RequestSender): Promise<ApiClient> {
   const { loadClusterConfig } = await import('../controllers/machinery/client/kubeconfig.ts');
   const { createApiClient } = await import('../controllers/machinery/client/api-client.ts');
-  return createApiClient(await loadClusterConfig({ kubeconfig }));
+  return createApiClient({ ...(await loadClusterConfig({ kubeconfig })), ...(sender && { sender }) });
 }
 
 export interface ControllerPart {

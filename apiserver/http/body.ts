@@ -1,7 +1,8 @@
 import { isUtf8 } from 'node:buffer';
-import type { IncomingMessage } from 'node:http';
 import { parseDocument } from 'yaml';
 import { ApiError, badRequest } from './errors.ts';
+import type { ApiRequest } from './exchange.ts';
+import { LoopbackRequest } from './loopback.ts';
 import { decodeProtobuf, protobufType } from './protobuf/decode.ts';
 
 /** As the genuine server: larger objects belong elsewhere. */
@@ -11,7 +12,10 @@ export const maxBodyBytes = 3 * 1024 * 1024;
 const maxDepth = 500;
 
 /** Reads the whole body. Rejects with 413 as soon as it is known to be too large. */
-export function readBody(request: IncomingMessage): Promise<Buffer> {
+export function readBody(request: ApiRequest): Promise<Buffer> {
+  if (request instanceof LoopbackRequest) {
+    return request.body.length > maxBodyBytes ? Promise.reject(tooLarge()) : Promise.resolve(request.body);
+  }
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > maxBodyBytes) {
       reject(tooLarge());

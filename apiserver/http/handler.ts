@@ -1,4 +1,3 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import type { Authenticator } from '../auth/tokens.ts';
 import type { DocumentHandler } from '../discovery/discovery.ts';
@@ -7,6 +6,7 @@ import type { UserInfo } from '../resources/definition.ts';
 import type { WatchHub } from '../watch/hub.ts';
 import type { WatchSettings } from '../watch/watch.ts';
 import { ApiError } from './errors.ts';
+import type { ApiRequest, ApiResponse } from './exchange.ts';
 import { answerHealth, type HealthChecks } from './health.ts';
 import type { ApiMetrics } from './metrics.ts';
 import { negotiate } from './negotiation.ts';
@@ -43,11 +43,11 @@ interface Progress {
 
 /** The way of every request: who, what, answer; and one place that turns errors into a Status. */
 export function createHandler(parts: HandlerParts): {
-  handle: (request: IncomingMessage, response: ServerResponse) => void;
+  handle: (request: ApiRequest, response: ApiResponse) => void;
   inFlight: () => number;
 } {
   let inFlight = 0;
-  const handle = (request: IncomingMessage, response: ServerResponse) => {
+  const handle = (request: ApiRequest, response: ApiResponse) => {
     const start = performance.now();
     const progress: Progress = { verb: (request.method ?? '').toLowerCase() };
     inFlight += 1;
@@ -72,8 +72,8 @@ export function createHandler(parts: HandlerParts): {
 /** Undefined when the response is a watch, which answers by itself. */
 async function answer(
   parts: HandlerParts,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: ApiRequest,
+  response: ApiResponse,
   progress: Progress,
 ): Promise<Answer | undefined> {
   const { path, query } = splitUrl(request.url ?? '/');
@@ -95,7 +95,7 @@ async function answer(
 
 async function answerOther(
   parts: HandlerParts,
-  request: IncomingMessage,
+  request: ApiRequest,
   path: string,
   query: URLSearchParams,
 ): Promise<Answer> {
@@ -143,7 +143,7 @@ function splitUrl(url: string): { path: string; query: URLSearchParams } {
   return { path: url.slice(0, mark), query: new URLSearchParams(url.slice(mark + 1)) };
 }
 
-function authenticate(authenticator: Authenticator, request: IncomingMessage): UserInfo {
+function authenticate(authenticator: Authenticator, request: ApiRequest): UserInfo {
   const match = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '');
   const user = match ? authenticator.userOf(match[1]!) : undefined;
   if (user === undefined) throw new ApiError('Unauthorized');
@@ -162,19 +162,14 @@ function requireServed({ definition, subresource }: ResourceRoute, verb: string)
   } else if (!definition.verbs.includes(verb)) throw new ApiError('MethodNotAllowed');
 }
 
-async function send(
-  parts: HandlerParts,
-  request: IncomingMessage,
-  response: ServerResponse,
-  result: Answer,
-): Promise<void> {
+async function send(parts: HandlerParts, request: ApiRequest, response: ApiResponse, result: Answer): Promise<void> {
   // The next request would stand behind the rest of a body that nobody reads.
   if (parts.isClosing() || !request.complete) response.setHeader('Connection', 'close');
   await sendAnswer(request, response, result);
 }
 
 /** A RangeError is a value too deep for recursion; everything else unknown is a fault of ours, and its text is not for the client. */
-function asApiError(parts: HandlerParts, request: IncomingMessage, error: unknown): ApiError {
+function asApiError(parts: HandlerParts, request: ApiRequest, error: unknown): ApiError {
   if (error instanceof ApiError) {
     if (error.httpStatus >= 500) parts.logger.warn({ err: error, url: request.url }, 'request failed');
     return error;
@@ -185,8 +180,8 @@ function asApiError(parts: HandlerParts, request: IncomingMessage, error: unknow
 
 function report(
   parts: HandlerParts,
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: ApiRequest,
+  response: ApiResponse,
   { verb, route, user }: Progress,
   durationMs: number,
 ): void {

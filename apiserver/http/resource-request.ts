@@ -1,5 +1,5 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { UserInfo } from '../resources/definition.ts';
+import type { ApiRequest, ApiResponse } from './exchange.ts';
 import type { ResourceRoute } from './route.ts';
 
 /** One authenticated request to a resource. */
@@ -8,8 +8,8 @@ export interface ResourceRequest {
   verb: Verb;
   query: URLSearchParams;
   user: UserInfo;
-  http: IncomingMessage;
-  response: ServerResponse;
+  http: ApiRequest;
+  response: ApiResponse;
 }
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';

@@ -1,8 +1,9 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { stringify } from 'yaml';
 import type { ApiError } from './errors.ts';
+import type { ApiRequest, ApiResponse } from './exchange.ts';
 
 /** Smaller answers cost more to compress than to send. */
 const gzipThreshold = 128 * 1024;
@@ -18,7 +19,7 @@ export interface Answer {
 }
 
 /** Sends one answer, as YAML or compressed if the client wants it so. */
-export async function sendAnswer(request: IncomingMessage, response: ServerResponse, answer: Answer): Promise<void> {
+export async function sendAnswer(request: ApiRequest, response: ApiResponse, answer: Answer): Promise<void> {
   const headers: Record<string, string | string[]> = { 'Cache-Control': 'no-cache, private', ...answer.headers };
   headers['Content-Type'] ??= answer.media === 'yaml' ? 'application/yaml' : 'application/json';
   if (answer.warnings?.length) headers.Warning = answer.warnings.map(warningHeader);
@@ -96,7 +97,7 @@ function toYaml(json: Buffer[]): Buffer {
   return Buffer.from(stringify(JSON.parse(Buffer.concat(json).toString()), { aliasDuplicateObjects: false }));
 }
 
-function acceptsGzip(request: IncomingMessage): boolean {
+function acceptsGzip(request: ApiRequest): boolean {
   return /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''));
 }
 

@@ -1,17 +1,26 @@
-import type { Writable } from 'node:stream';
-
 /** Bytes that may wait for one watcher before it is cut off. It reconnects from its last revision, so nothing is lost by that. */
 export const defaultMaxPendingBytes = 8 * 1024 * 1024;
 
 /** Initial events are written in pieces of about this size. */
 const pieceBytes = 128 * 1024;
 
+/** Where a watcher's events go: an HTTP response, or a caller in this process. */
+export interface WatchOutput {
+  readonly destroyed: boolean;
+  readonly writableEnded: boolean;
+  /** Returns false when no more should be written before `drain`. */
+  write(bytes: Buffer): boolean;
+  end(last?: Buffer): unknown;
+  destroy(): unknown;
+  on(event: 'close' | 'drain', listener: () => void): unknown;
+}
+
 /**
  * Writes events to one watcher without waiting for it: first the initial ones (pulled as the client reads, so a long list costs no memory),
  * then live ones, which queue behind. A client that does not read is cut off when too much waits for it.
  */
 export class WatchStream {
-  readonly #out: Writable;
+  readonly #out: WatchOutput;
   readonly #maxPendingBytes: number;
   #initial: Iterator<Buffer> | undefined;
   #pending: Buffer[] = [];
@@ -19,7 +28,7 @@ export class WatchStream {
   #blocked = false;
   #ended = false;
 
-  constructor(out: Writable, options: { initial?: Iterable<Buffer>; maxPendingBytes?: number } = {}) {
+  constructor(out: WatchOutput, options: { initial?: Iterable<Buffer>; maxPendingBytes?: number } = {}) {
     this.#out = out;
     this.#maxPendingBytes = options.maxPendingBytes ?? defaultMaxPendingBytes;
     this.#initial = options.initial?.[Symbol.iterator]();

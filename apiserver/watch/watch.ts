@@ -1,4 +1,3 @@
-import type { Writable } from 'node:stream';
 import { ApiError } from '../http/errors.ts';
 import type { Entry } from '../store/entry.ts';
 import type { Store } from '../store/store.ts';
@@ -6,7 +5,7 @@ import type { WatchHub } from './hub.ts';
 import { EncodedEvents, encodeBookmark, encodeError, encodeEvent, type Representation } from './representation.ts';
 import { eventFor, type Selection } from './selection.ts';
 import { listPage } from './snapshot.ts';
-import { WatchStream } from './stream.ts';
+import { type WatchOutput, WatchStream } from './stream.ts';
 
 export interface WatchRequest {
   selection: Selection;
@@ -42,7 +41,7 @@ export function startWatch(
   store: Store,
   hub: WatchHub,
   request: WatchRequest,
-  out: Writable,
+  out: WatchOutput,
   settings: WatchSettings,
 ): ActiveWatch {
   const { selection, representation } = request;

@@ -3,6 +3,7 @@ import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
+import { giveMemoryBackWhenIdle } from '../idle-memory.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
@@ -49,6 +50,7 @@ export function addAgentCommand(program: Command): void {
         ...containerizerAgentOptions(options),
       },
     });
+    giveMemoryBackWhenIdle();
     await ended;
     await agent.close();
     await client.close();

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
+import { giveMemoryBackWhenIdle } from '../idle-memory.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { startControllerPart } from '../parts.ts';
@@ -29,6 +30,7 @@ export function addControllerCommand(program: Command): void {
       inBackground: true,
       ...(metricsAddress ? { metricsAddress } : {}),
     });
+    giveMemoryBackWhenIdle();
     try {
       await Promise.race([ended, controllers.ended]);
     } finally {

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { DEFAULT_DATA_DIR } from '../connection.ts';
+import { giveMemoryBackWhenIdle } from '../idle-memory.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { parsePort } from '../numbers.ts';
@@ -21,6 +22,7 @@ export function addServerCommand(program: Command): void {
       process.stderr.write(
         `API server: https://${options.address}:${server.port}, kubeconfig ${server.kubeconfigPath}\n`,
       );
+      giveMemoryBackWhenIdle();
       await ended;
       await server.close();
     },

@@ -1,11 +1,13 @@
 import { existsSync, realpathSync } from 'node:fs';
 import type { Command } from 'commander';
-import { type DirectoryEvent, followDirectory } from '../../controllers/gitops/directory.ts';
+import type { DirectoryEvent } from '../../controllers/gitops/directory.ts';
+import type { ApiClient } from '../../controllers/machinery/client/client.ts';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
 import { DEFAULT_DATA_DIR } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
+import { giveMemoryBackWhenIdle } from '../idle-memory.ts';
 import { endRequested } from '../lifetime.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
@@ -56,7 +58,7 @@ async function up(options: UpOptions): Promise<void> {
       ({ port }) => `https://${address}:${port}`,
     );
     stops.unshift(() => server.close());
-    const client = await clientOf(server.kubeconfigPath);
+    const client = await clientOf(server.kubeconfigPath, server.loopback);
     stops.unshift(() => client.close());
     const controllers = await progress.step('controllers', () =>
       startControllerPart({
@@ -83,14 +85,10 @@ async function up(options: UpOptions): Promise<void> {
       ({ name }) => name,
     );
     stops.unshift(() => agent.close());
+    giveMemoryBackWhenIdle();
     progress.line(`\nReady. Try:\n  KUBECONFIG=${server.kubeconfigPath} kubectl get frameworks,tasks,volumes,agents\n`);
     const following = new AbortController();
-    const follow = directory
-      ? followDirectory(
-          { client, directory, onEvent: (event) => printDirectoryEvent(progress, event) },
-          following.signal,
-        )
-      : Promise.resolve();
+    const follow = directory ? followManifests(client, directory, progress, following.signal) : Promise.resolve();
     await ended;
     following.abort();
     await follow;
@@ -98,6 +96,16 @@ async function up(options: UpOptions): Promise<void> {
   } finally {
     for (const stop of stops) await stop();
   }
+}
+
+async function followManifests(
+  client: ApiClient,
+  directory: string,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<void> {
+  const { followDirectory } = await import('../../controllers/gitops/directory.ts');
+  await followDirectory({ client, directory, onEvent: (event) => printDirectoryEvent(progress, event) }, signal);
 }
 
 function manifestPath(path: string): string {

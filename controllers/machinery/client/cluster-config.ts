@@ -1,3 +1,8 @@
+import type { Dispatcher } from 'undici';
+
+/** What takes requests and answers them: a pool of sockets, or an API server in the same process. */
+export type RequestSender = Pick<Dispatcher, 'dispatch'>;
+
 /** Where an API server is and how to prove who we are to it. Made by kubeconfig.ts, or by hand for an embedded server. */
 export interface ClusterConfig {
   /** Base address, for example `https://127.0.0.1:6443`; a path prefix is kept. */
@@ -13,6 +18,8 @@ export interface ClusterConfig {
   credentials?: Credentials;
   /** Credentials that change with time (token file, exec plugin). Called before each request, so it must cache. */
   refreshCredentials?: (rejected: boolean) => Promise<Credentials>;
+  /** In place of sockets to `server`: the API server of this process. Default: sockets. */
+  sender?: RequestSender;
 }
 
 export interface Credentials {

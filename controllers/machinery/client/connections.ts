@@ -1,10 +1,5 @@
-import type { Dispatcher, Pool as PoolType } from 'undici';
-// undici's index loads fetch, WebSocket, caches and more: 8 MiB of memory that this client never uses.
-// @ts-expect-error: the module inside the package has no types of its own; Pool's are imported above.
-import PoolConstructor from 'undici/lib/dispatcher/pool.js';
-import { authorizationHeader, type ClusterConfig, type Credentials } from './cluster-config.ts';
-
-const Pool = PoolConstructor as typeof PoolType;
+import type { Pool } from 'undici';
+import { authorizationHeader, type ClusterConfig, type Credentials, type RequestSender } from './cluster-config.ts';
 
 /** Sockets to one API server. */
 export interface Connections {
@@ -18,24 +13,27 @@ export interface Connections {
 }
 
 export interface Connection {
-  dispatcher: Dispatcher;
+  sender: RequestSender;
   authorization: string | undefined;
 }
 
 /** Opens nothing yet; sockets are made on first use, and again when a client certificate changes. */
 export function createConnections(config: ClusterConfig, connections: number): Connections {
+  if (config.sender) return withoutSockets(config.sender, config);
   const { origin } = new URL(config.server);
-  let pools: { certificate: string; requests: PoolType; streams: PoolType } | undefined;
+  let pools: { certificate: string; requests: Pool; streams: Pool } | undefined;
 
   const current = async (): Promise<{ pools: NonNullable<typeof pools>; credentials: Credentials | undefined }> => {
     const credentials = config.refreshCredentials ? await config.refreshCredentials(false) : config.credentials;
     const certificate = String(credentials?.cert ?? '');
     if (!pools || pools.certificate !== certificate) {
+      const PoolConstructor = await loadPool();
+      if (pools?.certificate === certificate) return { pools, credentials };
       const previous = pools;
       pools = {
         certificate,
-        requests: createPool(origin, config, credentials, connections),
-        streams: createPool(origin, config, credentials, null),
+        requests: new PoolConstructor(origin, poolOptions(config, credentials, connections)),
+        streams: new PoolConstructor(origin, poolOptions(config, credentials, null)),
       };
       // Running calls end on the old sockets; close() waits for them, so it is not awaited.
       if (previous) void Promise.allSettled([previous.requests.close(), previous.streams.close()]);
@@ -46,11 +44,11 @@ export function createConnections(config: ClusterConfig, connections: number): C
   return {
     async requests() {
       const { pools, credentials } = await current();
-      return { dispatcher: pools.requests, authorization: authorizationHeader(credentials) };
+      return { sender: pools.requests, authorization: authorizationHeader(credentials) };
     },
     async streams() {
       const { pools, credentials } = await current();
-      return { dispatcher: pools.streams, authorization: authorizationHeader(credentials) };
+      return { sender: pools.streams, authorization: authorizationHeader(credentials) };
     },
     async renewCredentials() {
       if (!config.refreshCredentials) return false;
@@ -65,13 +63,31 @@ export function createConnections(config: ClusterConfig, connections: number): C
   };
 }
 
-function createPool(
-  origin: string,
+/** No sockets, nothing to renew or close: the sender is its maker's. */
+function withoutSockets(sender: RequestSender, config: ClusterConfig): Connections {
+  const connection = { sender, authorization: authorizationHeader(config.credentials) };
+  return {
+    requests: async () => connection,
+    streams: async () => connection,
+    renewCredentials: async () => false,
+    close: async () => {},
+  };
+}
+
+/** Loaded when the first socket is needed: it costs 25 MiB, which a client without sockets does not pay. */
+async function loadPool(): Promise<typeof Pool> {
+  // undici's index would load fetch, WebSocket, caches and more: 8 MiB more that this client never uses.
+  // @ts-expect-error: the module inside the package has no types of its own; Pool's are imported above.
+  const { default: pool } = await import('undici/lib/dispatcher/pool.js');
+  return pool as typeof Pool;
+}
+
+function poolOptions(
   config: ClusterConfig,
   credentials: Credentials | undefined,
   connections: number | null,
-): PoolType {
-  return new Pool(origin, {
+): Pool.Options {
+  return {
     connections,
     pipelining: 1,
     allowH2: false,
@@ -88,5 +104,5 @@ function createPool(
       servername: config.tlsServerName,
       rejectUnauthorized: !config.insecureSkipTlsVerify,
     },
-  });
+  };
 }

@@ -38,7 +38,7 @@ export function exchange(connection: Connection, request: HttpRequest, timeoutMs
       reject(failure);
     };
 
-    connection.dispatcher.dispatch(dispatchOptions(connection, request, timeoutMs), {
+    connection.sender.dispatch(dispatchOptions(connection, request, timeoutMs), {
       onRequestStart(started) {
         controller = started;
         if (failure) started.abort(failure);

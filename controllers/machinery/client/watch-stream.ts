@@ -47,7 +47,7 @@ export async function* watchStream<T>(
   if (signal.aborted) return;
   signal.addEventListener('abort', abort, { once: true });
 
-  connection.dispatcher.dispatch(
+  connection.sender.dispatch(
     { ...dispatchOptions(connection, request, 0), headersTimeout: HEADERS_TIMEOUT_MS, bodyTimeout: 0 },
     {
       onRequestStart(started) {
