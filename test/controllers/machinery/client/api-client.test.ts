@@ -221,6 +221,9 @@ test('the common ways in load nothing of client-node', () => {
     const { loadClusterConfig } = await import(${module('kubeconfig.ts')});
     const { createApiClient } = await import(${module('api-client.ts')});
     const client = createApiClient(await loadClusterConfig({ kubeconfig: ${JSON.stringify(server.kubeconfigPath)} }));
+    const atFirst = loaded.join();
+    if (atFirst.includes('undici')) throw new Error('sockets are prepared before the first request');
+    await client.raw('GET', '/version');
     await client.close();
     console.log(loaded.join('\\n'));`;
   const loaded = execFileSync(process.execPath, ['--input-type=module', '-e', program], { encoding: 'utf8' });
