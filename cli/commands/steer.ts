@@ -4,12 +4,14 @@ import { Task } from '../../controllers/machinery/client/resources.ts';
 import { isTerminal } from '../../crds/task-states.ts';
 import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
+import { parseInteger } from '../numbers.ts';
 import { getTask } from '../task-of.ts';
 import { watchTask } from '../watch-task.ts';
 
 interface SteerOptions extends ConnectionOptions {
   namespace: string;
   wait: boolean;
+  gracePeriod?: number;
 }
 
 /** `tepui freeze|resume|kill TASK...`: each sets spec.desiredState, and waits until it is so. */
@@ -24,6 +26,10 @@ export function addSteerCommands(program: Command): void {
   );
   add(program, 'kill', 'end a task by its kill policy', 'Killed', (task) =>
     isTerminal(task.status?.state) ? `is ${task.status?.state}` : undefined,
+  ).option(
+    '--grace-period <seconds>',
+    'time between the stop signal and SIGKILL (default: that of its kill policy); of a task that is being ended it can be shortened',
+    parseInteger(0),
   );
 }
 
@@ -36,8 +42,8 @@ function add(
   description: string,
   desiredState: 'Frozen' | 'Running' | 'Killed',
   outcome: Outcome,
-): void {
-  withConnection(program.command(name).description(description).argument('<tasks...>', 'names of tasks'))
+): Command {
+  return withConnection(program.command(name).description(description).argument('<tasks...>', 'names of tasks'))
     .option('-n, --namespace <namespace>', 'namespace of the tasks', 'default')
     .option('--no-wait', 'return as soon as it is written down')
     .action(async (names: string[], options: SteerOptions) => {
@@ -60,7 +66,10 @@ async function steer(
     if (desiredState === 'Killed') return void process.stdout.write(`task ${name} is ${state}\n`);
     throw new CliError(`task "${name}" has ended (${state})`, EXIT_CODES.taskNotRun.code);
   }
-  const patched = await client.mergePatch(Task, key, { spec: { desiredState } });
+  const { gracePeriod: gracePeriodSeconds } = options;
+  const patched = await client.mergePatch(Task, key, {
+    spec: { desiredState, ...(gracePeriodSeconds !== undefined && { killPolicy: { gracePeriodSeconds } }) },
+  });
   if (!options.wait) return;
   for await (const task of watchTask(client, key)) {
     const word = hasSeen(task, patched) ? outcome(task) : undefined;

@@ -117,7 +117,7 @@ if (unavailable) process.stderr.write(`steering tasks: skipped: ${unavailable}\n
   test(
     'kill ends a task, waits for the end, and may be repeated',
     () => {
-      expect(tepui('kill', 'ticker', 'pair')).toMatchObject({
+      expect(tepui('kill', 'ticker', 'pair', '--grace-period', '1')).toMatchObject({
         status: 0,
         stdout: expect.stringMatching(/^task \w+ is Killed\ntask \w+ is Killed\n$/),
       });

@@ -1,9 +1,9 @@
 /** Carries out the plan's actions. Each is idempotent: after a crash in the middle the plan asks for it again. */
 import { randomUUID } from 'node:crypto';
 import { dropSandbox } from './drop-sandbox.ts';
-import { taskRecord, unstartedRecord } from './launch.ts';
+import { killGraceSeconds, taskRecord, unstartedRecord } from './launch.ts';
 import type { Action } from './plan.ts';
-import { containerIdOf } from './record.ts';
+import { containerIdOf, type TaskRecord } from './record.ts';
 import { removeContainer } from './remove.ts';
 import type { TaskRunner } from './runner.ts';
 import { prepareShared, removeShared, SHARED } from './shared.ts';
@@ -36,7 +36,9 @@ export async function act(runner: TaskRunner, action: Action): Promise<boolean> 
       await kill(runner, action);
       return true;
     case 'Stop':
-      await runner.change((record) => beginStop(record, action.name, runner.context.now(), action.unhealthy));
+      await runner.change((record) =>
+        beginStop(withKillPolicy(runner, record), action.name, runner.context.now(), action.unhealthy),
+      );
       await sendStopSignal(runner, action.name);
       return true;
     case 'ForceKill':
@@ -95,7 +97,7 @@ async function begin(runner: TaskRunner): Promise<void> {
 async function kill(runner: TaskRunner, { kill, ends, running }: Action & { type: 'Kill' }): Promise<void> {
   const { context } = runner;
   await runner.change((record) => {
-    const noted = noteEnds(record, ends, context.agent.bootId);
+    const noted = noteEnds(withKillPolicy(runner, record), ends, context.agent.bootId);
     const killed = beginKill(noted, kill, killMessage(kill));
     return running.reduce((stopped, name) => beginStop(stopped, name, kill.requestedAtMs), killed);
   });
@@ -103,6 +105,11 @@ async function kill(runner: TaskRunner, { kill, ends, running }: Action & { type
   runner.deliver('Report');
   for (const name of running) await sendStopSignal(runner, name);
   context.logger.info({ task: runner.name(), op: kill.cause }, 'task is being ended');
+}
+
+/** A task is ended by the kill policy that its document has at that time, which may not be that of its launch. */
+function withKillPolicy({ document }: TaskRunner, record: TaskRecord): TaskRecord {
+  return document === undefined ? record : { ...record, killGraceSeconds: killGraceSeconds(document) };
 }
 
 function killMessage({ cause, culprit }: (Action & { type: 'Kill' })['kill']): string | undefined {

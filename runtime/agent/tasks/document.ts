@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Task } from '../../../crds/types.generated.ts';
 import { conditionsOf, taskHealth } from './conditions.ts';
 import { type Activities, containerStatuses } from './container-status.ts';
+import { killGraceSeconds } from './launch.ts';
 import { type DocumentView, TASK_FINALIZER } from './plan.ts';
 import type { TaskRecord } from './record.ts';
 import { type SpecChange, specChange } from './spec-change.ts';
@@ -35,6 +36,7 @@ export function viewDocument(
     containerId: task.status?.containerId,
     generation: task.metadata?.generation ?? 0,
     ...wishesOf(task),
+    killGraceSeconds: killGraceSeconds(task),
     freezeWanted: task.spec.desiredState === 'Frozen' && (record === undefined || agent.canFreeze === true),
     hasFinalizer: task.metadata?.finalizers?.includes(TASK_FINALIZER) ?? false,
     reported: record !== undefined && isReported(task, record, activities, agent, new Date(nowMs)),

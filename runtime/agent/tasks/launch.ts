@@ -69,7 +69,7 @@ export function taskRecord(
   const { namespace, name, uid, labels, annotations, generation } = task.metadata;
   const key = { namespace: namespace!, task: name!, groupId };
   const sandbox = sandboxPath(context.sandboxRoot, key);
-  const { maxCompletionTimeSeconds, killPolicy, initContainers = [], containers } = task.spec;
+  const { maxCompletionTimeSeconds, initContainers = [], containers } = task.spec;
   const record: TaskRecord = {
     ...unstartedRecord(task, context.agent.bootId),
     groupId,
@@ -79,7 +79,7 @@ export function taskRecord(
     phase: 'Live',
     sandbox,
     volumes: volumeNames(task),
-    killGraceSeconds: killPolicy?.gracePeriodSeconds ?? DEFAULT_GRACE_SECONDS,
+    killGraceSeconds: killGraceSeconds(task),
     ...(maxCompletionTimeSeconds !== undefined && { maxCompletionTimeSeconds }),
     containers: [
       ...initContainers.map((container) => containerRecord(container, true)),
@@ -108,6 +108,11 @@ export function taskRecord(
   const isQuick = first.every((container) => !needsTransfer(documentContainer(task, container)));
   const begun = first.reduce((current, { name: first }) => intend(current, first), record);
   return isQuick ? step(begun, { state: 'Starting' }, context.now()) : begun;
+}
+
+/** What the document's kill policy is now. Pure. */
+export function killGraceSeconds({ spec }: Task): number {
+  return spec.killPolicy?.gracePeriodSeconds ?? DEFAULT_GRACE_SECONDS;
 }
 
 /** The record of a task that is never started: what keeps it from being launched later. Pure. */

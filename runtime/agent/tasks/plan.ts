@@ -39,6 +39,8 @@ export interface DocumentView {
   generation: number;
   deleting: boolean;
   killWanted: boolean;
+  /** Of its kill policy. */
+  killGraceSeconds: number;
   freezeWanted: boolean;
   hasFinalizer: boolean;
   /** Whether the status already says what the record says. */
@@ -233,7 +235,7 @@ function planContainer(observed: Observed, record: TaskRecord, container: Contai
     case 'Ended':
       return [{ type: 'Remove', name }];
     case 'Launched': {
-      if (container.stop !== undefined) return planForce(container, container.stop, nowMs);
+      if (container.stop !== undefined) return planForce(observed, container, container.stop, nowMs);
       if (container.health?.failed !== undefined) return [{ type: 'Stop', name, unhealthy: true }];
       const frozen = observed.document?.freezeWanted ?? container.frozen ?? false;
       return frozen === (container.frozen ?? false) ? [] : [{ type: 'Freeze', name, frozen }];
@@ -258,16 +260,19 @@ function planEnding(observed: Observed, record: TaskRecord, nowMs: number): Acti
   return record.containers.flatMap((container): Action[] => {
     if (container.phase !== 'Launched' || isBusy(observed, container)) return [];
     if (container.stop === undefined) return [{ type: 'Stop', name: container.name, unhealthy: false }];
-    return planForce(container, container.stop, nowMs);
+    return planForce(observed, container, container.stop, nowMs);
   });
 }
 
+/** As in Mesos a grace period that has begun may be shortened, and not made longer. */
 function planForce(
+  { document }: Observed,
   { name }: ContainerRecord,
-  { deadlineMs, forcedAtMs }: NonNullable<ContainerRecord['stop']>,
+  { requestedAtMs, deadlineMs, forcedAtMs }: NonNullable<ContainerRecord['stop']>,
   nowMs: number,
 ): Action[] {
-  const next = forcedAtMs === undefined ? deadlineMs : forcedAtMs + FORCE_AGAIN_MS;
+  const shortenedMs = document === undefined ? deadlineMs : requestedAtMs + document.killGraceSeconds * 1000;
+  const next = forcedAtMs === undefined ? Math.min(deadlineMs, shortenedMs) : forcedAtMs + FORCE_AGAIN_MS;
   return nowMs >= next ? [{ type: 'ForceKill', name }] : [{ type: 'WakeAt', timeMs: next }];
 }
 

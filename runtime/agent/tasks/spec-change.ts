@@ -9,8 +9,8 @@ export interface SpecChange {
   unapplied: string[];
 }
 
-/** Not about what runs, or applied by others. */
-const IGNORED = new Set(['binding', 'desiredState', 'containers', 'initContainers']);
+/** Not about what runs, applied by others, or looked at when it counts. */
+const IGNORED = new Set(['binding', 'desiredState', 'killPolicy', 'containers', 'initContainers']);
 
 /** `launched` is the document as it was launched, with the resources that were applied since. */
 export function specChange(launched: Task, wanted: Task): SpecChange {

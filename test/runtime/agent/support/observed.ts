@@ -15,6 +15,7 @@ export function documentView(change: Partial<DocumentView> = {}): DocumentView {
     generation: 1,
     deleting: false,
     killWanted: false,
+    killGraceSeconds: 3,
     freezeWanted: false,
     hasFinalizer: true,
     reported: false,

@@ -32,6 +32,7 @@ describe('whatever is observed', () => {
     generation: fc.constantFrom(1, 2),
     deleting: fc.boolean(),
     killWanted: fc.boolean(),
+    killGraceSeconds: fc.constantFrom(0, 3, 60),
     freezeWanted: fc.boolean(),
     hasFinalizer: fc.boolean(),
     reported: fc.boolean(),
@@ -227,7 +228,10 @@ describe('whatever is observed', () => {
           if (action.type !== 'ForceKill' && action.type !== 'Stop') continue;
           const { stop } = observation.record!.containers.find(({ name }) => name === action.name)!;
           if (action.type === 'Stop') expect(stop).toBeUndefined();
-          else if (stop!.forcedAtMs === undefined) expect(now).toBeGreaterThanOrEqual(stop!.deadlineMs);
+          else if (stop!.forcedAtMs === undefined) {
+            const graceMs = (observation.document?.killGraceSeconds ?? Infinity) * 1000;
+            expect(now).toBeGreaterThanOrEqual(Math.min(stop!.deadlineMs, stop!.requestedAtMs + graceMs));
+          }
         }
       }),
       { numRuns: 5000 },

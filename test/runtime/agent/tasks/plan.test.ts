@@ -81,6 +81,22 @@ describe('a running task', () => {
     expect(plan(running({ document, record: forced }), NOW + 13_000)).toEqual([{ type: 'ForceKill', name: 'main' }]);
   });
 
+  test('gets SIGKILL sooner when its kill policy is shortened meanwhile, and never later', () => {
+    const stop = { requestedAtMs: NOW, deadlineMs: NOW + 3000 };
+    const record = taskRecord({ kill: { cause: 'Requested', requestedAtMs: NOW } }, { stop });
+    const planWith = (killGraceSeconds: number) =>
+      plan(
+        running({
+          document: documentView({ state: 'Running', killWanted: true, reported: true, killGraceSeconds }),
+          record,
+        }),
+        NOW + 1000,
+      );
+    expect(planWith(2)).toEqual([{ type: 'WakeAt', timeMs: NOW + 2000 }]);
+    expect(planWith(0)).toEqual([{ type: 'ForceKill', name: 'main' }]);
+    expect(planWith(60)).toEqual([{ type: 'WakeAt', timeMs: NOW + 3000 }]);
+  });
+
   test('is ended when its document is gone or terminal, but not while documents are not known', () => {
     expect(plan(running({ document: undefined }), NOW)).toMatchObject([
       { type: 'Kill', kill: { cause: 'DocumentGone' } },

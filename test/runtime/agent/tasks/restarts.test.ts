@@ -183,6 +183,20 @@ suite('a running task', () => {
       for (const name of ['first', 'second', 'other']) await platform.untilEnded(name);
     });
 
+    test('is ended by the kill policy that its document has then, and sooner when that is shortened', async () => {
+      const stubborn = { shell: 'trap "" TERM; echo up; while :; do sleep 0.05; done' };
+      await platform.createTask('stubborn', stubborn, { killPolicy: { gracePeriodSeconds: 0 } });
+      const running = await platform.until(
+        'stubborn',
+        (seen) => seen.status?.state === 'Running' && output(seen).includes('up'),
+      );
+      await change('stubborn', { desiredState: 'Killed', killPolicy: { gracePeriodSeconds: 3600 } });
+      const killing = await platform.untilState('stubborn', 'Killing');
+      expect([condition(killing, 'SpecApplied'), main(killing)?.pid]).toEqual([undefined, main(running)!.pid]);
+      await change('stubborn', { killPolicy: { gracePeriodSeconds: 0 } });
+      expect((await platform.untilEnded('stubborn')).status).toMatchObject({ state: 'Killed', signal: 9 });
+    });
+
     test('is frozen and resumed; a kill ends it while it is frozen', async () => {
       await platform.createTask('freezes', { shell: 'while :; do echo tick; sleep 0.02; done' });
       const running = await platform.untilState('freezes', 'Running');
