@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Task } from '../../../controllers/machinery/client/resources.ts';
 import { cleanupAgent, type RunningAgent } from '../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../runtime/volumes/mounts.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 const PROGRAM = new URL('support/agent-process.ts', import.meta.url).pathname;
@@ -18,9 +18,7 @@ suite('a limit on the disk of a sandbox', () => {
   let agent: RunningAgent | undefined;
   const processes: ChildProcess[] = [];
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent({ diskWatchIntervalSeconds: 0.2 });
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent({ diskWatchIntervalSeconds: 0.2 }));
   }, 90_000);
   afterEach(() => Promise.all(processes.splice(0).map(kill)));
   afterAll(() => platform.close(), 60_000);

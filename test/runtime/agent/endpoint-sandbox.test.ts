@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { RunningAgent } from '../../../runtime/agent/index.ts';
 import { browseSandbox } from '../../../runtime/agent/sandbox/browse.ts';
 import { openInSandbox } from '../../../runtime/agent/sandbox/locate.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 describe('finding files below a sandbox', () => {
   let directory: string;
@@ -65,9 +65,7 @@ suite('the sandbox of a task through its agent', () => {
   let platform: Platform;
   let agent: RunningAgent;
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
     const script = [
       'mkdir -p data/sub && seq 30000 > data/numbers && echo deep > data/sub/deep && chmod 750 data/sub',
       'ln -s ../../../../../../../../etc/shadow data/steal && ln -s numbers data/link && mkfifo data/pipe',

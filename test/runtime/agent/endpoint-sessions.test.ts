@@ -6,7 +6,7 @@ import { loadClusterConfig } from '../../../controllers/machinery/client/kubecon
 import { Agent } from '../../../controllers/machinery/client/resources.ts';
 import type { RunningAgent } from '../../../runtime/agent/index.ts';
 import { eventually } from '../launcher/harness.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 
@@ -43,9 +43,7 @@ suite('sessions through an agent', () => {
   let agent: RunningAgent;
   const local = (path: string) => open(`ws+unix:${agent.socketPath}:${path}`);
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
   }, 90_000);
   afterAll(() => platform.close(), 30_000);
 

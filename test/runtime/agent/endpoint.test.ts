@@ -9,7 +9,7 @@ import { Agent } from '../../../controllers/machinery/client/resources.ts';
 import { createAuthorizer } from '../../../runtime/agent/endpoint/authorize.ts';
 import { accessFor, matchRoute } from '../../../runtime/agent/endpoint/routes.ts';
 import type { RunningAgent } from '../../../runtime/agent/index.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 interface Answer {
   status: number;
@@ -24,9 +24,7 @@ suite("an agent's endpoint", () => {
   let token: string;
   let ca: Buffer;
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
     const config = await loadClusterConfig({ kubeconfig: platform.kubeconfig });
     token = config.credentials?.token ?? '';
     const status = (await platform.client.get(Agent, { name: platform.agentName }))?.status;

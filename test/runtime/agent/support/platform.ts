@@ -152,6 +152,21 @@ export async function startPlatform(): Promise<Platform> {
   };
 }
 
+/** The same with an agent that is ready. */
+export async function startPlatformWithAgent(
+  options?: AgentOptions,
+): Promise<{ platform: Platform; agent: RunningAgent }> {
+  const platform = await startPlatform();
+  try {
+    const agent = await platform.startAgent(options);
+    await agent.ready;
+    return { platform, agent };
+  } catch (error) {
+    await platform.close();
+    throw error;
+  }
+}
+
 /** Roots of agents' instances, of any containerizer, in any hierarchy. */
 function groupsLeft(instances: string[]): string[] {
   return allHierarchies().flatMap((hierarchy) =>

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from '../../../../controllers/machinery/client/resources.ts';
 import type { Task as TaskDocument } from '../../../../crds/types.generated.ts';
-import { noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 
@@ -34,9 +34,7 @@ suite('a task with uris', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    platform = await startPlatform();
-    const agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform } = await startPlatformWithAgent());
     const isolation = { allowedHostPaths: [directory] };
     await platform.client.mergePatch(Agent, { name: platform.agentName }, { spec: { isolation } });
   }, 90_000);

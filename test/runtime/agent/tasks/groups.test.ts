@@ -3,16 +3,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Task } from '../../../../controllers/machinery/client/resources.ts';
 import type { TaskContainer, Task as TaskDocument, TaskSpec } from '../../../../crds/types.generated.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 
 suite('a task group', () => {
   let platform: Platform;
   beforeAll(async () => {
-    platform = await startPlatform();
-    const agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform } = await startPlatformWithAgent());
   }, 90_000);
   afterAll(() => platform.close(), 60_000);
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from '../../../../controllers/machinery/client/resources.ts';
 import type { Task as TaskDocument } from '../../../../crds/types.generated.ts';
 import { makeImage, manifestDigest, noBusybox } from '../support/oci-layout.ts';
-import { noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = (noContainers() ?? noBusybox) === undefined ? describe : describe.skip;
 
@@ -14,9 +14,7 @@ suite('a task with an image', () => {
   let directory: string;
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), 'tepui-task-images-'));
-    platform = await startPlatform();
-    const agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform } = await startPlatformWithAgent());
     await platform.client.mergePatch(
       Agent,
       { name: platform.agentName },

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent, Secret, Task, Volume } from '../../../../controllers/machinery/client/resources.ts';
 import type { RunningAgent } from '../../../../runtime/agent/index.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 
@@ -12,9 +12,7 @@ suite('an agent with real containers', () => {
   let platform: Platform;
   let agent: RunningAgent;
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
   }, 90_000);
   afterAll(() => platform.close(), 30_000);
   const output = (sandbox: string | undefined, file = 'stdout') => readFileSync(join(sandbox ?? '', file), 'utf8');

@@ -7,7 +7,7 @@ import { ConfigMap, Secret } from '../../../../controllers/machinery/client/reso
 import type { TaskSpec } from '../../../../crds/types.generated.ts';
 import type { RunningAgent } from '../../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../../runtime/volumes/mounts.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 const PROGRAM = new URL('../support/agent-process.ts', import.meta.url).pathname;
@@ -25,9 +25,7 @@ suite('volumes in memory', () => {
   let agent: RunningAgent | undefined;
   const processes: ChildProcess[] = [];
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
   }, 90_000);
   afterEach(() => Promise.all(processes.splice(0).map(kill)));
   afterAll(() => platform.close(), 60_000);

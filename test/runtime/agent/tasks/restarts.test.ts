@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { FrameworkRole, Task } from '../../../../controllers/machinery/client/resources.ts';
 import type { Task as TaskDocument } from '../../../../crds/types.generated.ts';
 import type { RunningAgent } from '../../../../runtime/agent/index.ts';
-import { NAMESPACE, noContainers, type Platform, startPlatform } from '../support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
 
@@ -12,9 +12,7 @@ suite('a running task', () => {
   let platform: Platform;
   let agent: RunningAgent;
   beforeAll(async () => {
-    platform = await startPlatform();
-    agent = await platform.startAgent();
-    await agent.ready;
+    ({ platform, agent } = await startPlatformWithAgent());
   }, 90_000);
   afterAll(() => platform.close(), 60_000);
 
