@@ -1,10 +1,10 @@
 import { badRequest } from '../http/errors.ts';
 import { copyJson } from '../schema/copy-json.ts';
 
-/** RFC 7386: objects are merged, `null` removes, everything else replaces. Neither argument is changed. */
+/** RFC 7386: objects are merged, `null` removes, everything else replaces. Neither argument is changed; what the patch does not touch is shared. */
 export function mergePatch(target: unknown, patch: unknown): unknown {
   if (!isObject(patch)) return copyJson(patch);
-  const out: Record<string, unknown> = isObject(target) ? copyJson(target) : {};
+  const out: Record<string, unknown> = isObject(target) ? { ...target } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (key === '__proto__') continue;
     if (value === null) delete out[key];

@@ -8,6 +8,7 @@ import type {
 } from '../resources/definition.ts';
 import { jsonEqual } from '../resources/equal.ts';
 import { copyJson } from './copy-json.ts';
+import { createKeptParts } from './kept-parts.ts';
 import { completeSchema } from './object-schema.ts';
 import { applyDefaults, prune, ruleCauses, structureCauses } from './structure.ts';
 
@@ -25,22 +26,48 @@ export interface AdmissionRules extends ResourceName {
 
 /** Makes the `admit` of a definition: prune, default, validate, in this order, on a copy. */
 export function buildAdmit(rules: AdmissionRules): ResourceDefinition['admit'] {
-  const schema = completeSchema(rules.schema);
+  const whole = completeSchema(rules.schema);
+  const parts = createKeptParts(whole);
+  // What fills in or removes fields by itself must see all of them.
+  const mayKeep = rules.prepare === undefined && rules.pruneFurther === undefined;
   return (given, context): Admitted => {
-    const object = copyJson(given);
-    const unknown = [...prune(schema, object), ...(rules.pruneFurther?.(object) ?? [])];
+    const { existing } = context;
+    const kept = mayKeep ? parts.of(given, existing) : new Set<string>();
+    const schema = parts.schemaWithout(kept);
+    const changed = copyJson(kept.size === 0 ? given : omit(given, kept));
+    const unknown = [...prune(schema, changed), ...(rules.pruneFurther?.(changed) ?? [])];
     const warnings = unknownFieldWarnings(rules, unknown.sort(), context);
-    rules.prepare?.(object, context);
-    applyDefaults(schema, object);
-    const causes = structureCauses(schema, object);
+    rules.prepare?.(changed, context);
+    applyDefaults(schema, changed);
+    const causes = structureCauses(schema, changed);
+    const object = kept.size === 0 ? changed : rejoin(given, changed, existing!, kept);
     if (causes.length === 0) {
-      causes.push(...ruleCauses(schema, object, context.existing), ...(rules.check?.(object, context) ?? []));
+      causes.push(...ruleCauses(whole, object, existing), ...(rules.check?.(object, context) ?? []));
     }
-    const blocking =
-      causes.length > 0 ? causes.filter((cause) => !isOldFault(cause, object, context.existing)) : causes;
+    const blocking = causes.length > 0 ? causes.filter((cause) => !isOldFault(cause, object, existing)) : causes;
     if (blocking.length > 0) throw invalid(rules, object.metadata.name ?? '', blocking);
+    if (causes.length === 0) parts.passed(object);
     return { object, warnings };
   };
+}
+
+function omit(object: KubernetesObject, names: ReadonlySet<string>): KubernetesObject {
+  return Object.fromEntries(Object.entries(object).filter(([name]) => !names.has(name))) as KubernetesObject;
+}
+
+/** Fields stand in the order of the document as it was given; those that defaults added come last. */
+function rejoin(
+  given: KubernetesObject,
+  changed: KubernetesObject,
+  existing: KubernetesObject,
+  kept: ReadonlySet<string>,
+): KubernetesObject {
+  const object: Record<string, unknown> = {};
+  for (const name of Object.keys(given)) {
+    if (kept.has(name)) object[name] = existing[name];
+    else if (Object.hasOwn(changed, name)) object[name] = changed[name];
+  }
+  return { ...object, ...changed };
 }
 
 /**

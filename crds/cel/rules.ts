@@ -58,13 +58,32 @@ function visit(given: Node, errors: FieldError[]): void {
   if (given.value === null || given.value === undefined || !hasRules(given.schema)) return;
   const unchanged = given.unchanged || (given.old !== undefined && isDeepStrictEqual(given.value, given.old.value));
   const node = { ...given, unchanged };
+  const isSteady = typeof given.value === 'object' && given.value === given.old?.value && Object.isFrozen(given.value);
+  if (isSteady && holdsUnchanged(given.schema).has(given.value as object)) return;
+  const errorsBefore = errors.length;
   const variables = variablesOf(node);
   for (const rule of node.schema['x-kubernetes-validations'] ?? []) {
     const error = evaluate(rule, node, variables);
     if (error) errors.push(error);
   }
   for (const child of children(node)) visit(child, errors);
+  if (isSteady && errors.length === errorsBefore) holdsUnchanged(given.schema).add(given.value as object);
 }
+
+/**
+ * Frozen values of which it is known that every rule of the schema holds between them and themselves: a document's spec, say, through all updates of its
+ * status. Only rules with oldSelf come into question, and they see nothing but these two values.
+ */
+function holdsUnchanged(schema: Schema): WeakSet<object> {
+  let values = steady.get(schema);
+  if (values === undefined) {
+    values = new WeakSet();
+    steady.set(schema, values);
+  }
+  return values;
+}
+
+const steady = new WeakMap<Schema, WeakSet<object>>();
 
 function children(node: Node): Node[] {
   const { schema, value, path, unchanged } = node;
