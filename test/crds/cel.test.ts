@@ -136,6 +136,17 @@ describe('validateRules', () => {
     ]);
   });
 
+  test('evaluates rules with oldSelf also between a frozen value and itself, each time they fail', () => {
+    const grows = object({ a: { type: 'integer' } }, 'self.a > oldSelf.a');
+    const equal = object({ a: { type: 'integer' } }, 'self.a == oldSelf.a');
+    const value = Object.freeze({ a: 1 });
+    for (let round = 0; round < 2; round++) {
+      expect(validateRules(grows, value, value)).toHaveLength(1);
+      expect(validateRules(equal, value, value)).toEqual([]);
+    }
+    expect(validateRules(equal, { a: 2 }, value)).toHaveLength(1);
+  });
+
   test('evaluates rules with oldSelf only on updates', () => {
     const schema = object({ a: { type: 'integer' } }, 'self.a >= oldSelf.a');
     expect(messages(schema, { a: 1 })).toEqual([]);

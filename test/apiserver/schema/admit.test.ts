@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { FieldValidation, KubernetesObject } from '../../../apiserver/resources/definition.ts';
 import { buildAdmit } from '../../../apiserver/schema/admit.ts';
+import { deepFreeze } from '../../../apiserver/store/entry.ts';
 
 const strict = (maximum: number) => ({
   type: 'object',
@@ -85,5 +86,43 @@ describe('admission', () => {
     expect(admit(labelled, old, 'Warn', 3).object.metadata.labels).toEqual({ x: '1' });
     expect(() => admit({ ...old, spec: { color: 'green', replicas: 5 } }, old, 'Warn', 3)).toThrow('spec.replicas');
     expect(() => admit(old, undefined, 'Warn', 3)).toThrow('spec.replicas');
+  });
+
+  describe('of a part that this schema has passed and that does not change', () => {
+    const admitted = admitOf();
+    const write = (object: KubernetesObject, existing?: KubernetesObject) =>
+      admitted(object, {
+        operation: existing ? 'update' : 'create',
+        fieldValidation: 'Warn',
+        ...(existing && { existing }),
+      });
+    const stored = () => deepFreeze(write(thing({ color: 'red' })).object);
+
+    test('takes it over as it is, also when it comes as a copy', () => {
+      const old = stored();
+      expect(write({ ...old, status: { ready: true } }, old).object.spec).toBe(old.spec);
+      const copy = structuredClone({ ...old, status: { ready: true, bogus: 1 } });
+      expect(write(copy, old)).toEqual({
+        object: { ...old, status: { ready: true } },
+        warnings: ['unknown field "status.bogus"'],
+      });
+    });
+
+    test('checks the others, and what changes', () => {
+      const old = stored();
+      expect(() => write({ ...old, status: { ready: 'yes' } }, old)).toThrow('status.ready');
+      expect(() => write({ ...old, spec: { color: 'blue', replicas: 4 } }, old)).toThrow('blue has at most 2');
+      expect(() => write(thing(undefined), old)).not.toThrow();
+      expect(write({ ...old, spec: { color: 'red', bogus: 1 } }, old).warnings).toEqual(['unknown field "spec.bogus"']);
+    });
+
+    test('does not trust a part that may still be changed, or that another version of the schema has passed', () => {
+      const loose = write(thing({ color: 'red' })).object;
+      (loose.spec as { replicas: number }).replicas = 9;
+      expect(write({ ...loose, status: { ready: true } }, loose).object.spec).not.toBe(loose.spec);
+      const old = stored();
+      const other = admitOf(7)({ ...old, status: {} }, { operation: 'update', fieldValidation: 'Warn', existing: old });
+      expect(other.object.spec).not.toBe(old.spec);
+    });
   });
 });
