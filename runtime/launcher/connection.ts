@@ -15,6 +15,12 @@ const ATTEMPTS = 20;
 /** The running launcher is of a build with another protocol. */
 class OtherProtocol extends Error {}
 
+/** The cgroups for a new launcher were taken away by one that ended just then. */
+class GroupsGone extends Error {}
+
+/** EX_TEMPFAIL of sysexits.h. */
+const GROUPS_GONE_EXIT_CODE = 75;
+
 /** `groups`: pairs of a cgroup hierarchy's mount and a path below it, for the launcher to move to; made when a launcher is started. */
 export async function openConnection(
   runtimeDir: string,
@@ -32,15 +38,16 @@ export async function openConnection(
     } catch (error) {
       if (error instanceof LauncherUnavailable) throw error;
       failure = error;
-      if (error instanceof OtherProtocol) {
-        // Containers and supervisors go on; the new launcher takes them over by their state files, which all builds read.
-        await serve(binary, 'replace', runtimeDir, groups());
-        continue;
-      }
     }
     // It may be ending just now (idle), and hold its lock for a moment longer: hence more than one attempt.
     if (attempt > 0) await sleep(Math.min(10 * attempt, 100));
-    await serve(binary, 'serve', runtimeDir, groups());
+    try {
+      // Containers and supervisors go on; the new launcher takes them over by their state files, which all builds read.
+      await serve(binary, failure instanceof OtherProtocol ? 'replace' : 'serve', runtimeDir, groups);
+    } catch (error) {
+      if (!(error instanceof GroupsGone)) throw error;
+      failure = error;
+    }
   }
   throw new LauncherUnavailable(`The launcher does not answer at ${path}: ${(failure as Error).message}`, {
     cause: failure,
@@ -48,12 +55,29 @@ export async function openConnection(
 }
 
 /** Returns once the launcher listens: it goes into the background by itself, in a session of its own. */
-async function serve(binary: string, role: 'serve' | 'replace', runtimeDir: string, groups: string[]): Promise<void> {
+async function serve(
+  binary: string,
+  role: 'serve' | 'replace',
+  runtimeDir: string,
+  groups: () => string[],
+): Promise<void> {
+  const made = makeGroups(groups);
   try {
-    await run(binary, [role, runtimeDir, ...groups], { env: {}, cwd: '/' });
+    await run(binary, [role, runtimeDir, ...made], { env: {}, cwd: '/' });
   } catch (error) {
-    const { stderr, message } = error as { stderr?: string; message: string };
+    const { code, stderr, message } = error as { code?: unknown; stderr?: string; message: string };
+    if (code === GROUPS_GONE_EXIT_CODE) throw new GroupsGone(stderr?.trim() || message);
     throw new LauncherUnavailable(`The launcher did not start: ${stderr?.trim() || message}`, { cause: error });
+  }
+}
+
+function makeGroups(groups: () => string[]): string[] {
+  try {
+    return groups();
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' || code === 'ENODEV') throw new GroupsGone(message);
+    throw error;
   }
 }
 

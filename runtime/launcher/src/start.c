@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sysexits.h>
 
 static int complain(const char *what, const char *object) {
 	fprintf(stderr, "tepui-launcher: cannot %s %s: %s\n", what, object, strerror(errno));
@@ -79,7 +80,11 @@ static int join_groups(char **groups) {
 	for (; *groups; groups += 2) {
 		snprintf(path, sizeof path, "%s/%s/cgroup.procs", groups[0], groups[1]);
 		CLEANUP_FD int fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd < 0 || write(fd, "0", 1) != 1) return complain("move to", path);
+		if (fd >= 0 && write(fd, "0", 1) == 1) continue;
+		/* A launcher that was just ending has taken them away: whoever made them makes them again. */
+		int result = errno == ENOENT || errno == ENODEV ? EX_TEMPFAIL : 1;
+		complain("move to", path);
+		return result;
 	}
 	return 0;
 }
@@ -112,7 +117,8 @@ int start_serving(char **arguments) {
 	bool replacing = strcmp(arguments[0], "replace") == 0;
 	/* Somebody serves already: that is all that was asked for. */
 	if (take_lock(lock, replacing, runtime_dir) < 0) return replacing ? complain("replace the launcher of", runtime_dir) : 0;
-	if (join_groups(arguments + 2) != 0) return 1;
+	int joined = join_groups(arguments + 2);
+	if (joined != 0) return joined;
 	if (mkdir("containers", 0700) < 0 && errno != EEXIST) return complain("make", "containers");
 	if (mkdir("attach", 0700) < 0 && errno != EEXIST) return complain("make", "attach");
 	int listener = open_socket();
