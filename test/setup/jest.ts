@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import type { Outcome } from '../suites.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
@@ -12,9 +12,17 @@ interface JestResult {
   numPendingTests: number;
   numTodoTests: number;
   numRuntimeErrorTestSuites: number;
+  testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
 }
 
-/** Runs Jest on folders and counts from its own report; a test file that cannot be loaded counts as one failure. */
+/** More than so many are no accident. */
+const MOST_REPEATED_FILES = 4;
+
+/**
+ * Runs Jest on folders and counts from its own report; a test file that cannot be loaded counts as one failure.
+ * These tests share a machine and race its kernel: a few files that failed are run again by themselves. What fails twice has failed; what passes then is told
+ * as flaky, by name, and is to be mended.
+ */
 export async function runJest(
   folders: string[],
   options: string[] = [],
@@ -22,6 +30,20 @@ export async function runJest(
 ): Promise<Outcome> {
   const present = folders.filter((folder) => existsSync(join(ROOT, folder)));
   if (present.length === 0) throw new Error(`no tests: ${folders.join(', ')} do not exist`);
+  const first = await reportOf(present, options, env);
+  const failed = failedFiles(first);
+  if (failed.length === 0 || failed.length > MOST_REPEATED_FILES) return outcomeOf(first);
+  process.stdout.write(`run again by themselves: ${failed.join(', ')}\n`);
+  const second = await reportOf(failed, [...new Set(['--runInBand', ...options])], env);
+  const stillFailed = new Set(failedFiles(second));
+  for (const file of failed.filter((each) => !stillFailed.has(each))) process.stdout.write(`flaky: ${file}\n`);
+  const { passed, skipped } = outcomeOf(first);
+  const again = outcomeOf(second);
+  // Tests of these files that passed the first time are counted with the second run only.
+  return { passed: passed - passedIn(first, failed) + again.passed, failed: again.failed, skipped };
+}
+
+async function reportOf(places: string[], options: string[], env: Record<string, string>): Promise<JestResult> {
   const scratch = mkdtempSync(join(tmpdir(), 'tepui-jest-'));
   const report = join(scratch, 'report.json');
   try {
@@ -37,7 +59,7 @@ export async function runJest(
       '--testLocationInResults=false',
       '--forceExit',
       ...options,
-      ...present,
+      ...places,
     ];
     const child = spawn(process.execPath, args, {
       cwd: ROOT,
@@ -46,13 +68,28 @@ export async function runJest(
     });
     const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
     if (!existsSync(report)) throw new Error(`jest ended with code ${code} and wrote no report`);
-    const result = JSON.parse(readFileSync(report, 'utf8')) as JestResult;
-    return {
-      passed: result.numPassedTests,
-      failed: result.numFailedTests + result.numRuntimeErrorTestSuites,
-      skipped: result.numPendingTests + result.numTodoTests,
-    };
+    return JSON.parse(readFileSync(report, 'utf8')) as JestResult;
   } finally {
     rmSync(scratch, { recursive: true, force: true });
   }
+}
+
+function outcomeOf(result: JestResult): Outcome {
+  return {
+    passed: result.numPassedTests,
+    failed: result.numFailedTests + result.numRuntimeErrorTestSuites,
+    skipped: result.numPendingTests + result.numTodoTests,
+  };
+}
+
+/** Below the checkout. */
+function failedFiles({ testResults }: JestResult): string[] {
+  return testResults.filter(({ status }) => status === 'failed').map(({ name }) => relative(ROOT, name));
+}
+
+function passedIn({ testResults }: JestResult, files: string[]): number {
+  return testResults
+    .filter(({ name }) => files.includes(relative(ROOT, name)))
+    .flatMap(({ assertionResults }) => assertionResults)
+    .filter(({ status }) => status === 'passed').length;
 }
