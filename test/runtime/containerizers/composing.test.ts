@@ -68,7 +68,7 @@ describeIf(`composing containerizers (${problem ?? 'native and crun'})`, () => {
   test('the first that supports the task runs it, and its verbs go there', async () => {
     order = ['oci', 'native'];
     const spec = node.spec({ shell: 'echo up; sleep 1000' });
-    const shared = node.spec({ shell: 'echo up; sleep 1000', tty: true });
+    const shared = node.spec({ shell: 'echo up; sleep 1000', namespaces: { pid: 'Task' } });
     for (const one of [spec, shared]) {
       await node.containerizer.launch(one);
       await eventually(() => node.output(one).includes('up'), 'start');
@@ -91,11 +91,11 @@ describeIf(`composing containerizers (${problem ?? 'native and crun'})`, () => {
     order = ['docker', 'oci'];
     const task = {
       metadata: { name: 't' },
-      spec: { containers: [{ name: 'c', command: ['true'], tty: true }] },
+      spec: { containers: [{ name: 'c', command: ['true'], namespaces: { pid: 'Task' } }] },
     } as unknown as Task;
     expect(node.containerizer.unsupported(task)).toEqual([
       'docker: not available: there is no engine',
-      'oci: spec.containers[0].tty: containerizer oci has no terminal but in exec',
+      'oci: spec.containers[0].namespaces.pid: containerizer oci gives each container its own processes',
     ]);
     order = ['native'];
     expect(node.containerizer.unsupported(task)).toEqual([]);
