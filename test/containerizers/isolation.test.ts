@@ -101,7 +101,7 @@ describe.each(targets)('what a container sees and may do: $name', (target) => {
       const permitted = /^CapPrm:\t(\w+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1];
       const lines = await asRoot(
         `grep -E "^(CapEff|Seccomp):" /proc/self/status; head -c0 ${given ?? '/dev/null'} && echo opened; ` +
-          'while read -r _ where _ options _; do case $where in /sys) echo "$where ${options%%,*}";; esac; done < /proc/mounts; ' +
+          `awk '$2 == "/sys" { print $2, substr($4, 1, 2) }' /proc/mounts; ` +
           'test -w /proc/sys/kernel/core_pattern && echo proc',
         { security: { privileged: true } },
       );
