@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { defaultSeccompProfile } from '../../runtime/seccomp/compile.ts';
 import { root, type TestNode } from '../runtime/containerizers/harness.ts';
-import { runHostile } from '../runtime/escape/probe.ts';
+import { probeSpec } from '../runtime/escape/probe.ts';
 import { stopTargets, targets } from './targets.ts';
 
 afterAll(stopTargets);
@@ -109,14 +110,46 @@ describe.each(targets)('what a container sees and may do: $name', (target) => {
     },
   );
 
-  testIf('on a file system with project quota its files stay in their project', async () => {
-    const set = async (part: object) =>
-      (await runHostile(node, './probe projects', { user: root, ...part })).stdout.match(
-        /(?<=set-(flags|project).*) .*/g,
-      );
-    // A file system may have flags and no projects.
-    expect(await set({})).toContain(' ok');
-    expect(new Set(await set({ onProjectQuota: true }))).toEqual(new Set([' EPERM']));
+  describe('on a file system with project quota its files stay in their project', () => {
+    const set = async (security: object, part: object) => {
+      const spec = await probeSpec(node, { shell: './probe projects', security }, { user: root, ...part });
+      await node.containerizer.launch(spec);
+      await node.containerizer.wait(spec.containerId);
+      const said = node.output(spec).match(/(?<=set-(flags|project).*) .*/g);
+      await node.containerizer.destroy(spec.containerId);
+      return said;
+    };
+
+    testIf('by the usual filter', async () => {
+      // A file system may have flags and no projects.
+      expect(await set({}, {})).toContain(' ok');
+      expect(new Set(await set({}, { onProjectQuota: true }))).toEqual(new Set([' EPERM']));
+    });
+
+    const ioctl = { names: ['ioctl'], action: 'SCMP_ACT_ALLOW' };
+    testIf.each([
+      ['everything', []],
+      ['all requests', [ioctl]],
+      ['all requests but one', [{ ...ioctl, args: [{ index: 1, op: 'SCMP_CMP_NE', value: 0x5412 }] }]],
+    ])('also by an operator’s that allows %s', async (what, syscalls) => {
+      const directory = join(node.dataDir, 'agent/seccomp');
+      mkdirSync(directory, { recursive: true });
+      const { entries } = defaultSeccompProfile();
+      const others = entries
+        .flatMap(({ names, args }) => (args.length === 0 ? names : []))
+        .filter((name) => name !== 'ioctl');
+      const profile =
+        what === 'everything'
+          ? { defaultAction: 'SCMP_ACT_ALLOW' }
+          : {
+              defaultAction: 'SCMP_ACT_ERRNO',
+              syscalls: [{ names: [...others, 'clone', 'personality'], action: 'SCMP_ACT_ALLOW' }, ...syscalls],
+            };
+      writeFileSync(join(directory, 'own.json'), JSON.stringify(profile));
+      const security = { seccompProfile: { type: 'Localhost', localhostProfile: 'own.json' } };
+      expect(await set(security, {})).toContain(' ok');
+      expect(new Set(await set(security, { onProjectQuota: true }))).toEqual(new Set([' EPERM']));
+    });
   });
 
   testIf('network None is a loopback of its own, Host is the network of the host', async () => {
