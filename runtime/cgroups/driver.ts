@@ -29,6 +29,7 @@ export interface CgroupDriver {
   placement(id: string): Placement;
   /** What the container may see of its own groups, as read-only binds below /sys/fs/cgroup. */
   views(id: string): GroupView[];
+  /** Also those in groups below. */
   processes(id: string): number[];
   /** SIGKILLs every process of the groups, including those forked meanwhile. */
   kill(id: string): void;

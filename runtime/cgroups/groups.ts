@@ -1,7 +1,7 @@
 /** Directories below our root, the same for every hierarchy. */
 import { readdirSync, rmdirSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { errorCode, removeGroup } from './files.ts';
+import { errorCode, readPids, removeGroup } from './files.ts';
 
 /** Of the resident launcher. Names that begin with `_` are no container's. */
 export const launcherGroup = '_launcher';
@@ -16,6 +16,14 @@ export function listGroups(directory: string): string[] {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
+}
+
+/** Ids of the processes of a group and of those below it: an OCI runtime makes one of its own there. */
+export function processesOf(directory: string): number[] {
+  return [
+    ...readPids(`${directory}/cgroup.procs`),
+    ...listGroups(directory).flatMap((child) => processesOf(`${directory}/${child}`)),
+  ];
 }
 
 /** Removes a group and the groups below it, as soon as their processes are gone. */

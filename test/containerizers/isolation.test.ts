@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
@@ -42,10 +42,11 @@ describe.each(targets)('what a container sees and may do: $name', (target) => {
   hostFilesIf('/tmp is its own, and nothing else of the data directory is to be seen', async () => {
     mkdirSync(join(node.dataDir, 'agent/volumes/other'), { recursive: true });
     writeFileSync(join(node.dataDir, 'secret'), 'x');
-    writeFileSync('/tmp/tepui-test-visible', 'x');
+    const visible = mkdtempSync('/tmp/tepui-test-visible-');
     const lines = await asRoot(
       `ls /tmp | wc -l; touch /tmp/mine && echo writable; ls ${node.dataDir}; ls ${node.dataDir}/agent`,
     );
+    rmSync(visible, { recursive: true });
     expect(lines).toEqual(['0', 'writable', 'agent', 'sandboxes']);
   });
 

@@ -6,8 +6,8 @@ import { mkdirSync } from 'node:fs';
 import type { CgroupHost } from '../detect.ts';
 import type { CgroupDriver, Placement } from '../driver.ts';
 import { createExtraGroups } from '../extra.ts';
-import { readPids, writeControl, writeControlIfPresent } from '../files.ts';
-import { removeEmptyPath, removeTree } from '../groups.ts';
+import { writeControl, writeControlIfPresent } from '../files.ts';
+import { processesOf, removeEmptyPath, removeTree } from '../groups.ts';
 import { killTree, killUnified } from '../kill.ts';
 import { openGroupPaths } from '../paths.ts';
 import { createPidsController } from '../pids.ts';
@@ -29,7 +29,7 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
     return mount ? (id: string) => groupOf(mount, id) : undefined;
   };
   const unifiedOf = unified ? (id: string) => groupOf(unified, id) : undefined;
-  const anyProcs = (id: string) => `${unifiedOf?.(id) ?? directoryOf('pids')!(id)}/cgroup.procs`;
+  const anyGroup = (id: string) => unifiedOf?.(id) ?? directoryOf('pids')!(id);
 
   const extra = createExtraGroups(host, root, unifiedOf);
 
@@ -70,7 +70,7 @@ export function createV1Driver(host: CgroupHost, root: string): CgroupDriver {
 
     unified: (id) => unifiedOf?.(id),
 
-    processes: (id) => readPids(anyProcs(id)),
+    processes: (id) => processesOf(anyGroup(id)),
 
     kill(id) {
       if (unifiedOf) killUnified(unifiedOf(id));

@@ -9,8 +9,8 @@ import { CgroupsUnavailable, requiredControllers } from '../detect.ts';
 import type { CgroupDriver } from '../driver.ts';
 
 import { createExtraGroups } from '../extra.ts';
-import { errorCode, readControl, readPids, writeControl } from '../files.ts';
-import { removeEmptyPath, removeTree } from '../groups.ts';
+import { errorCode, readControl, writeControl } from '../files.ts';
+import { processesOf, removeEmptyPath, removeTree } from '../groups.ts';
 import { killUnified } from '../kill.ts';
 import { openGroupPaths } from '../paths.ts';
 import { createPidsController } from '../pids.ts';
@@ -43,7 +43,7 @@ export function createV2Driver(host: CgroupHost, root: string): CgroupDriver {
       joinLater: [`${directoryOf(id)}/cgroup.procs`],
     }),
     views: () => [{ kind: 'unified' }],
-    processes: (id) => readPids(`${directoryOf(id)}/cgroup.procs`),
+    processes: (id) => processesOf(directoryOf(id)),
     kill: (id) => killUnified(directoryOf(id)),
     freeze: (id, frozen) => writeControl(`${directoryOf(id)}/cgroup.freeze`, frozen ? 1 : 0),
     list: paths.containers,

@@ -45,6 +45,17 @@ describe('cgroup v2', () => {
     expect([read('tepui/a/c/cpu.weight'), read('tepui/a/c/cpu.max')]).toEqual([weight, max]);
   });
 
+  test('its processes are also those of groups below, where an OCI runtime has them', () => {
+    const driver = openCgroups('tepui/a', host());
+    driver.create('c');
+    mkdirSync(join(top, 'tepui/a/c/payload/deeper'), { recursive: true });
+    write('tepui/a/c/cgroup.procs', '');
+    write('tepui/a/c/payload/cgroup.procs', '7\n9\n');
+    write('tepui/a/c/payload/deeper/cgroup.procs', '8\n');
+    expect(driver.processes('c')).toEqual([7, 9, 8]);
+    expect(driver.processes('gone')).toEqual([]);
+  });
+
   test('memory has a low for the request, a max for the limit, no swap, and ends as a whole', () => {
     const driver = openCgroups('tepui/a', host());
     driver.create('c');
