@@ -8,13 +8,13 @@ const place = await quotaPlace();
 if (typeof place === 'string') console.warn(`containers in a quota: skipped, ${place}`);
 const suite = typeof place === 'string' ? describe.skip : describe;
 const MIB = 2 ** 20;
-const PROJECT = 4_242;
 
 suite('a container whose sandbox has a project quota', () => {
   // Skipped tests are collected all the same.
   const { directory, remove } = typeof place === 'string' ? { directory: '', remove: () => {} } : place;
   const quota = openProjectQuota();
   let node: TestNode;
+  let project = 4_242;
   beforeAll(async () => {
     chmodSync(directory, 0o755);
     node = await startNode({ parent: directory });
@@ -29,7 +29,7 @@ suite('a container whose sandbox has a project quota', () => {
     const script =
       'mkdir d; chattr -p 0 d && echo left; chattr -P d && echo unmarked; dd if=/dev/zero of=d/x bs=64k count=64 && echo escaped';
     const spec = node.spec({ shell: `(${script}) 2>err; grep -o "Disk quota exceeded" err; true` }, part);
-    await quota.set(spec.sandbox, PROJECT, 2 * MIB);
+    await quota.set(spec.sandbox, project++, 2 * MIB);
     await node.containerizer.launch(spec);
     await node.containerizer.wait(spec.containerId);
     const said = node.output(spec).trim();
