@@ -3,7 +3,7 @@
  * project's limit with EDQUOT. The calls are ioctls, so the launcher's one-shot role `quota` makes them.
  */
 import { execFile } from 'node:child_process';
-import { statSync } from 'node:fs';
+import { statfsSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { buildLauncher } from '../launcher/build.ts';
 
@@ -31,6 +31,8 @@ export interface ProjectQuota {
 
 const run = promisify(execFile);
 const timeoutMs = 120_000;
+/** linux/magic.h */
+const TMPFS_MAGIC = 0x0102_1994;
 /** An argument list has room for more. */
 const mostProjects = 1000;
 
@@ -51,6 +53,8 @@ export function openProjectQuota({ binary }: { binary?: string } = {}): ProjectQ
   };
   return {
     isSupported(directory) {
+      // It has none, and the device numbers of those that tasks have for a while are used again.
+      if (statfsSync(directory).type === TMPFS_MAGIC) return Promise.resolve(false);
       const { dev } = statSync(directory);
       const known =
         supported.get(dev) ?? quota('probe', directory).then(([found]) => (found as { quota: boolean }).quota);
