@@ -6,6 +6,7 @@
 #include "launcher.h"
 #include <arpa/inet.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
@@ -63,12 +64,18 @@ static int enter_network(pid_t pid, uint64_t start) {
 		errno = ESRCH;
 		return -1;
 	}
-	return setns(target, CLONE_NEWNET);
+	int others = other_namespaces(pid, start, CLONE_NEWNET);
+	return others <= 0 ? others : setns(target, others);
 }
 
 /* What comes over the connection is the container's: nothing that is left here may be of use to it. The order: groups while there is CAP_SETGID. */
 static int drop_privileges(void) {
-	if (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0) return -1;
+	struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+	struct __user_cap_data_struct none[2] = {{0}};
+	bool nobody = setgroups(0, NULL) == 0 && setresgid(NOBODY, NOBODY, NOBODY) == 0 && setresuid(NOBODY, NOBODY, NOBODY) == 0;
+	/* In a user namespace of one id there is no nobody: without its capabilities root is no more than the user whose agent this is. */
+	if (!nobody && !in_own_user_namespace()) return -1;
+	if (syscall(SYS_capset, &header, none) < 0) return -1;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) return -1;
 	/* The change of user set it back. */
 	return prctl(PR_SET_DUMPABLE, 0);

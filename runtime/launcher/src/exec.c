@@ -328,8 +328,8 @@ static int enter_namespaces(struct session *session, int *target, struct failure
 		return fail(failure, "enter", "the container is not running");
 	}
 	/* Not the cgroup namespace: from inside it nobody may be moved into it. The command's process enters it once it has joined. */
-	int most = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET;
-	return setns(*target, most) < 0 ? fail(failure, "setns", "cannot enter the container's namespaces") : 0;
+	int others = other_namespaces((pid_t)session->request.pid, session->request.start, CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET);
+	return others < 0 || (others && setns(*target, others) < 0) ? fail(failure, "setns", "cannot enter the container's namespaces") : 0;
 }
 
 static int start_terminal(struct session *session, int stdio[3], struct failure *failure) {

@@ -285,6 +285,10 @@ int serve(int runtime_fd, int listener);
 int start_serving(char **arguments); /* start.c */
 int run_exec(void);
 int run_hold(char **argv); /* hold.c */
+int run_rootless(int count, char **arguments); /* rootless.c */
+bool in_own_user_namespace(void); /* namespaces.c */
+int allow_echo_requests(void);
+int other_namespaces(pid_t pid, uint64_t start, int kinds);
 int run_unpack(int count, char **arguments); /* unpack.c: unpack, remove, sync */
 int run_quota(int argc, char **argv); /* quota.c */
 int run_probe(int count, char **arguments);

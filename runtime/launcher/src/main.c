@@ -1,6 +1,7 @@
 /*
  * tepui-launcher: starts, supervises and enters containers. Roles: `serve DIR` (resident), `exec` (one command in a living container), `dial`
- * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `devices` (what a cgroup may open),
+ * (one connection inside a container's network), `hold` and `unhold` (namespaces without a process), `devices` (what a cgroup may open), `rootless` (root
+ * of a user namespace),
  * `decode-check` (feeds frames to the decoder: for tests), `version`. See ../PROTOCOL.md.
  */
 #include "launcher.h"
@@ -265,13 +266,14 @@ int main(int argc, char **argv) {
 	if (strcmp(role, "decode-check") == 0) return decode_check();
 	if (strcmp(role, "hold") == 0 || strcmp(role, "unhold") == 0) return run_hold(argv + 1);
 	if (strcmp(role, "probe") == 0 || strcmp(role, "flatten") == 0) return run_probe(argc - 1, argv + 1);
+	if (strcmp(role, "rootless") == 0) return run_rootless(argc - 1, argv + 1);
 	if (strcmp(role, "quota") == 0) return run_quota(argc - 1, argv + 1);
 	if (strcmp(role, "devices") == 0 && argc == 3) return run_devices(argv[2]);
 	if (strcmp(role, "unpack") == 0 || strcmp(role, "remove") == 0 || strcmp(role, "sync") == 0) return run_unpack(argc, argv);
 	bool serving = (strcmp(role, "serve") == 0 || strcmp(role, "replace") == 0) && argc >= 3 && argc % 2 == 1, dialling = strcmp(role, "dial") == 0;
 	bool initial = strcmp(role, "init") == 0 && argc > 2;
 	if (!serving && !dialling && !initial && strcmp(role, "exec") != 0) {
-		fprintf(stderr, "usage: tepui-launcher serve|replace DIRECTORY [MOUNT CGROUP]... | exec | dial | hold | unhold | quota | devices DIRECTORY | probe DIRECTORY | flatten DIRECTORY LAYER... | unpack DIRECTORY | init COMMAND | decode-check | version\n");
+		fprintf(stderr, "usage: tepui-launcher serve|replace DIRECTORY [MOUNT CGROUP]... | exec | dial | hold | unhold | quota | devices DIRECTORY | probe DIRECTORY | flatten DIRECTORY LAYER... | unpack DIRECTORY | rootless new|join ... | init COMMAND | decode-check | version\n");
 		return 2;
 	}
 	/* 1. Nobody may trace us or open our memory and descriptors through /proc, from here to the command's exec. */

@@ -121,3 +121,44 @@ int enter_user_namespace(struct world *w, const struct op *op) {
 	w->in_user_namespace = true;
 	return 0;
 }
+
+/* Whether root here is not root of the machine: the map of the first namespace is all ids onto themselves. */
+bool in_own_user_namespace(void) {
+	char map[64] = "";
+	unsigned inside = 0, outside = 0, count = 0;
+	CLEANUP_FD int fd = open("/proc/self/uid_map", O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || RETRY(read(fd, map, sizeof map - 1)) <= 0) return false;
+	return sscanf(map, "%u %u %u", &inside, &outside, &count) == 3 && (inside || outside || count != UINT32_MAX);
+}
+
+/* For every group of the network namespace that this process is in: all that the user namespace has, as it knows no others. */
+int allow_echo_requests(void) {
+	static const char *ranges[] = {"0 2147483647", "0 65535", "0 0"};
+	CLEANUP_FD int fd = open("/proc/sys/net/ipv4/ping_group_range", O_WRONLY | O_CLOEXEC);
+	if (fd < 0) return errno == ENOENT ? 0 : -1;
+	for (int i = 0; i < 3; i++)
+		if (write(fd, ranges[i], strlen(ranges[i])) > 0) return 0;
+	return -1;
+}
+
+/*
+ * Which of these kinds of namespaces the process does not have in common with us. Those of the host, which it shares with us, we may not enter
+ * again without root. -1 if the process is not that one any more: then nothing was said of it.
+ */
+int other_namespaces(pid_t pid, uint64_t start, int kinds) {
+	static const struct {
+		const char *name;
+		int flag;
+	} names[] = {{"mnt", CLONE_NEWNS}, {"pid", CLONE_NEWPID}, {"ipc", CLONE_NEWIPC}, {"uts", CLONE_NEWUTS}, {"net", CLONE_NEWNET}};
+	struct stat own, its;
+	char path[40];
+	for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "/proc/self/ns/%s", names[i].name);
+		if (!(kinds & names[i].flag) || stat(path, &own) < 0) continue;
+		snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, names[i].name);
+		if (stat(path, &its) == 0 && its.st_ino == own.st_ino && its.st_dev == own.st_dev) kinds &= ~names[i].flag;
+	}
+	if (process_start(pid, false) == start) return kinds;
+	errno = ESRCH;
+	return -1;
+}

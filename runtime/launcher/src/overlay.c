@@ -5,6 +5,8 @@
  * A layer is named to the kernel by its path when that is simple. Where ids are to be mapped, a path has a character that mount options cannot
  * carry, or all of them together are too long for one page, each is bound below a tmpfs under a number first: that works on every kernel, and the
  * binds disappear with the old root.
+ *
+ * In a user namespace nobody may set trusted.* attributes: the overlay then keeps its marks in user.*, as `make_opaque` (tree.c) does.
  */
 #include "launcher.h"
 #include <linux/mount.h>
@@ -98,6 +100,7 @@ int do_overlay(struct world *w, const struct op *op) {
 	} else if (layers.count == 1) {
 		used += (size_t)snprintf(options + used, sizeof options - used, ":none");
 	}
+	if (in_own_user_namespace()) used += (size_t)snprintf(options + used, sizeof options - used, ",userxattr");
 	errno = E2BIG;
 	if (used >= sizeof options) return failed(w, "overlay", "name the layers for", path);
 	if (fchdir(staged ? staging : target) < 0) return failed(w, "fchdir", "enter", path);

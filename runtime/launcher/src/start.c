@@ -103,6 +103,13 @@ static void leave_groups(char **groups) {
 	}
 }
 
+/* By pid and start time, for whoever has to find this process again without a connection (see rootless.c). */
+static void write_own_name(int runtime) {
+	CLEANUP_FD int fd = openat(runtime, ".launcher", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || dprintf(fd, "%d %llu\n", getpid(), (unsigned long long)process_start(getpid(), false)) < 0) return;
+	renameat(runtime, ".launcher", runtime, "launcher");
+}
+
 /* Returns in the foreground as soon as the socket listens; the launcher itself goes on in the background. `arguments`: role, directory, groups. */
 int start_serving(char **arguments) {
 	const char *runtime_dir = arguments[1];
@@ -127,6 +134,7 @@ int start_serving(char **arguments) {
 	if (pid != 0) return pid < 0 ? complain("fork", "the launcher") : 0;
 	if (chdir("/") < 0) return 1;
 	become_daemon();
+	write_own_name(runtime);
 	int result = serve(runtime, listener);
 	leave_groups(arguments + 2);
 	return result;

@@ -25,8 +25,10 @@ bool is_whiteout(const struct stat *st) {
 	return S_ISCHR(st->st_mode) && st->st_rdev == 0;
 }
 
+/* Not permitted in a user namespace: there overlays are mounted with `userxattr`. */
 int make_opaque(int fd) {
-	return fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0);
+	if (fsetxattr(fd, "trusted.overlay.opaque", "y", 1, 0) == 0) return 0;
+	return errno == EPERM ? fsetxattr(fd, "user.overlay.opaque", "y", 1, 0) : -1;
 }
 
 static void forget_parent(struct tree *tree) {
