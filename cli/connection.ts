@@ -4,9 +4,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { ApiClient } from '../controllers/machinery/client/client.ts';
 import type { ClusterConfig } from '../controllers/machinery/client/cluster-config.ts';
+import { DEFAULT_DATA_DIR_TEXT, defaultDataDir } from '../runtime/rootless/directories.ts';
 import { CliError, EXIT_CODES } from './exit-codes.ts';
-
-export const DEFAULT_DATA_DIR = '/var/lib/tepui';
 
 export interface ConnectionOptions {
   kubeconfig?: string;
@@ -21,7 +20,7 @@ export function withConnection(command: Command): Command {
     .option('--context <name>', 'context of the kubeconfig')
     .option(
       '--data-dir <dir>',
-      `use the kubeconfig of the embedded server with this data directory (default: ${DEFAULT_DATA_DIR})`,
+      `use the kubeconfig of the embedded server with this data directory (default: ${DEFAULT_DATA_DIR_TEXT})`,
     );
 }
 
@@ -31,7 +30,7 @@ export function kubeconfigPath(options: ConnectionOptions): string | undefined {
   if (options.dataDir && existsSync(join(options.dataDir, 'kubeconfig'))) return join(options.dataDir, 'kubeconfig');
   if (process.env.KUBECONFIG || process.env.KUBERNETES_SERVICE_HOST) return undefined;
   if (options.dataDir) return existing(join(options.dataDir, 'kubeconfig'), '--data-dir');
-  for (const path of [join(DEFAULT_DATA_DIR, 'kubeconfig'), join(homedir(), '.kube', 'config')])
+  for (const path of [join(defaultDataDir(), 'kubeconfig'), join(homedir(), '.kube', 'config')])
     if (existsSync(path)) return path;
   throw new CliError(
     'no kubeconfig found: start an embedded server with `tepui up`, or name one with --kubeconfig, --data-dir or KUBECONFIG',

@@ -6,7 +6,11 @@ export const EXIT_CODES = {
   invalid: { code: 3, meaning: '`validate`: at least one document is invalid' },
   unreachable: { code: 4, meaning: 'the API server or the agent cannot be reached' },
   notFound: { code: 5, meaning: 'the object named does not exist' },
-  unsupported: { code: 6, meaning: 'this machine cannot run it: not root, no cgroup controllers, or too old a kernel' },
+  unsupported: {
+    code: 6,
+    meaning:
+      'this machine cannot run it: neither root nor a delegated cgroup, no cgroup controllers, or too old a kernel',
+  },
   taskNotRun: { code: 125, meaning: '`run` and `exec`: the command was never started' },
   signalBase: {
     code: 128,

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { DEFAULT_DATA_DIR } from '../connection.ts';
+import { DEFAULT_DATA_DIR_TEXT, defaultDataDir } from '../../runtime/rootless/directories.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
@@ -23,15 +23,15 @@ export function addAgentCleanupCommand(agent: Command): void {
       'end every task of this agent and remove what it has on the machine: cgroups, mounts, network namespaces, addresses, loop devices, launchers; volumes stay',
     )
     // Not the default: the same option of `agent` comes first on the command line.
-    .option('--data-dir <dir>', `the data directory (default: "${DEFAULT_DATA_DIR}")`)
+    .option('--data-dir <dir>', `the data directory (default: ${DEFAULT_DATA_DIR_TEXT})`)
     .option('--sandboxes', 'also remove the sandboxes of all tasks, with their logs')
     .option('--images', 'also remove the image store')
     .option('--fetched', 'also remove the cache of fetched files')
     .option('--all', 'all three of these');
   withLogging(command, 'warn').action(async (own: CleanupOptions, invoked: Command) => {
     const options: CleanupOptions = { ...invoked.optsWithGlobals<CleanupOptions>(), ...own };
-    const dataDir = options.dataDir ?? DEFAULT_DATA_DIR;
-    await checkMachine();
+    const dataDir = options.dataDir ?? defaultDataDir();
+    await checkMachine({ dataDir, startsTasks: false });
     if (!existsSync(dataDir)) throw new CliError(`--data-dir: ${dataDir} does not exist`, EXIT_CODES.notFound.code);
     const { cleanupAgent } = await import('../../runtime/agent/index.ts');
     const { sandboxes, images, fetched, all } = options;

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
+import { defaultDataDir } from '../../runtime/rootless/directories.ts';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
-import { type ConnectionOptions, connect, DEFAULT_DATA_DIR, withConnection } from '../connection.ts';
+import { type ConnectionOptions, connect, withConnection } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
 import { giveMemoryBackWhenIdle } from '../idle-memory.ts';
@@ -33,11 +34,11 @@ export function addAgentCommand(program: Command): void {
   addAgentDescribeCommand(command);
   addAgentCleanupCommand(command);
   withLogging(command, 'info').action(async (options: AgentOptions) => {
-    await checkMachine();
+    const dataDir = options.dataDir ?? defaultDataDir();
+    await checkMachine({ dataDir, startsTasks: true });
     const ended = endRequested();
     const logger = createLogger(options.logLevel);
     const client = await connect(options);
-    const dataDir = options.dataDir ?? DEFAULT_DATA_DIR;
     const agent = await startAgentPart({
       client,
       dataDir,

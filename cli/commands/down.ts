@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
-import { DEFAULT_DATA_DIR } from '../connection.ts';
+import { DEFAULT_DATA_DIR_TEXT, defaultDataDir } from '../../runtime/rootless/directories.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { createLogger, withLogging } from '../logging.ts';
 import { checkMachine } from '../machine.ts';
@@ -11,16 +11,16 @@ export function addDownCommand(program: Command): void {
   const command = program
     .command('down')
     .description('end every task of a data directory and clean up; volumes and documents stay')
-    .option('--data-dir <dir>', 'the data directory', DEFAULT_DATA_DIR);
-  withLogging(command, 'warn').action(async (options: { dataDir: string; logLevel: string }) => {
-    await checkMachine();
-    if (!existsSync(options.dataDir))
-      throw new CliError(`--data-dir: ${options.dataDir} does not exist`, EXIT_CODES.notFound.code);
+    .option('--data-dir <dir>', `the data directory (default: ${DEFAULT_DATA_DIR_TEXT})`);
+  withLogging(command, 'warn').action(async (options: { dataDir?: string; logLevel: string }) => {
+    const { dataDir = defaultDataDir() } = options;
+    await checkMachine({ dataDir, startsTasks: false });
+    if (!existsSync(dataDir)) throw new CliError(`--data-dir: ${dataDir} does not exist`, EXIT_CODES.notFound.code);
     const { cleanupAgent } = await import('../../runtime/agent/index.ts');
     const logger = createLogger(options.logLevel);
     await createProgress().step(
       'tasks ended, machine cleaned',
-      () => cleanupAgent({ dataDir: options.dataDir, logger }),
+      () => cleanupAgent({ dataDir, logger }),
       ({ ended }) => `${ended} ${ended === 1 ? 'container' : 'containers'}`,
     );
   });

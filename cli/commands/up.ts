@@ -2,8 +2,8 @@ import { existsSync, realpathSync } from 'node:fs';
 import type { Command } from 'commander';
 import type { DirectoryEvent } from '../../controllers/gitops/directory.ts';
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
+import { DEFAULT_DATA_DIR_TEXT, defaultDataDir } from '../../runtime/rootless/directories.ts';
 import { type CniOptions, cniAgentOptions, withCni } from '../cni.ts';
-import { DEFAULT_DATA_DIR } from '../connection.ts';
 import { type ContainerizerOptions, containerizerAgentOptions, withContainerizers } from '../containerizers.ts';
 import { type DiskWatchOptions, diskWatchAgentOptions, withDiskWatch } from '../disk-watch.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
@@ -16,7 +16,7 @@ import { clientOf, startAgentPart, startControllerPart, startServerPart } from '
 import { createProgress, type Progress } from '../progress.ts';
 
 interface UpOptions extends CniOptions, DiskWatchOptions, ContainerizerOptions {
-  dataDir: string;
+  dataDir?: string;
   port: number;
   address: string;
   filename?: string;
@@ -30,7 +30,7 @@ export function addUpCommand(program: Command): void {
   const command = program
     .command('up')
     .description('start everything on this machine: API server, controllers and agent in one process')
-    .option('--data-dir <dir>', 'where all state is kept', DEFAULT_DATA_DIR)
+    .option('--data-dir <dir>', `where all state is kept (default: ${DEFAULT_DATA_DIR_TEXT})`)
     .option('--port <port>', 'port of the API server; 0 takes any free one', parsePort, 5050)
     .option('--address <address>', 'address to listen on', '127.0.0.1')
     .option(
@@ -44,12 +44,12 @@ export function addUpCommand(program: Command): void {
 }
 
 async function up(options: UpOptions): Promise<void> {
-  await checkMachine();
+  const { dataDir = defaultDataDir(), port, address } = options;
+  await checkMachine({ dataDir, startsTasks: true });
   const directory = options.filename === undefined ? undefined : manifestPath(options.filename);
   const progress = createProgress();
   const logger = createLogger(options.logLevel);
   const ended = endRequested();
-  const { dataDir, port, address } = options;
   const stops: (() => Promise<void>)[] = [];
   try {
     const server = await progress.step(

@@ -7,6 +7,7 @@ import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
 import { unmountLoopFile } from '../disk/loop-file.ts';
 import { openNetworks } from '../network/index.ts';
+import { leaveDelegatedCgroup } from '../rootless/leave.ts';
 import { openDirectory } from '../volumes/anchored.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { removeTree } from '../volumes/remove-tree.ts';
@@ -102,6 +103,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));
     await rm(paths.runtimeDir, { recursive: true, force: true });
     await removeStored(paths, options.remove ?? {});
+    await leaveDelegatedCgroup(join('tepui', paths.instance));
     return { ended };
   } finally {
     await lock.release();

@@ -20,7 +20,7 @@ export interface AgentOptions {
   cniPluginPath?: string;
   /** How often the disk usage of sandboxes and volumes is measured. Default: 15. */
   diskWatchIntervalSeconds?: number;
-  /** Where per-boot directories are. Default: /run/tepui. */
+  /** Where per-boot directories are. Default: /run/tepui, without root $XDG_RUNTIME_DIR/tepui. */
   runtimeRoot?: string;
   /** Labels for the Agent document when it is created, beside those of host name, system and architecture. */
   labels?: Record<string, string>;

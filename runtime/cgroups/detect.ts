@@ -1,6 +1,7 @@
 /** Finds out which cgroup hierarchies this host has mounted, and with which controllers. */
 import { existsSync, readFileSync } from 'node:fs';
 import { parseMountInfo } from '../host/mount-info.ts';
+import { rootlessState } from '../rootless/state.ts';
 
 export interface CgroupHost {
   /** `v2`: one unified hierarchy with controllers. `v1`: only v1. `hybrid`: v1 controllers and a v2 mount without them. */
@@ -65,10 +66,13 @@ export interface CgroupMount {
   superOptions: string[];
 }
 
-/** Whole hierarchies only: another root is a bind of somebody's subgroup, and limits set there would not be ours. */
-export function readCgroupMounts(mountinfo: string): CgroupMount[] {
+/**
+ * Whole hierarchies only: another root is a bind of somebody's subgroup, and limits set there would not be ours. Unless it was delegated to us:
+ * `delegated` is where it is mounted then, and nothing else counts.
+ */
+export function readCgroupMounts(mountinfo: string, delegated = rootlessState()?.cgroup): CgroupMount[] {
   return parseMountInfo(mountinfo).flatMap(({ root, path, fsType, superOptions }) =>
-    (fsType === 'cgroup' || fsType === 'cgroup2') && root === '/'
+    (fsType === 'cgroup' || fsType === 'cgroup2') && (delegated === undefined ? root === '/' : path === delegated)
       ? [{ mountPoint: path, type: fsType, superOptions }]
       : [],
   );

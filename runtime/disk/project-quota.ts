@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { statfsSync, statSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { buildLauncher } from '../launcher/build.ts';
+import { inOwnUserNamespace } from '../rootless/state.ts';
 
 /** The message says which step failed, and why. */
 export class QuotaFailed extends Error {
@@ -55,6 +56,8 @@ export function openProjectQuota({ binary }: { binary?: string } = {}): ProjectQ
     isSupported(directory) {
       // It has none, and the device numbers of those that tasks have for a while are used again.
       if (statfsSync(directory).type === TMPFS_MAGIC) return Promise.resolve(false);
+      // Quotas are set by root of the machine alone.
+      if (inOwnUserNamespace()) return Promise.resolve(false);
       const { dev } = statSync(directory);
       const known =
         supported.get(dev) ?? quota('probe', directory).then(([found]) => (found as { quota: boolean }).quota);

@@ -8,6 +8,7 @@
 import type { ContainerDevice } from '../containerizers/containerizer.ts';
 import { DeviceRulesRefused, setDeviceRules } from '../launcher/devices.ts';
 import type { DeviceRule, Operation } from '../launcher/operations.ts';
+import { rootlessState } from '../rootless/state.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from './isolator.ts';
 import { isPrivileged } from './privileged.ts';
 
@@ -21,8 +22,11 @@ export const usualRules: readonly DeviceRule[] = [
 const everything: readonly DeviceRule[] = [{ type: 'a', access: 'rwm' }];
 
 export function deviceAccessIsolator({ cgroups: { extra }, launcherBinary }: IsolatorHost): Isolator {
-  let version = extra.version('devices');
-  let unavailable = 'its kernel has neither the devices controller nor a cgroup v2 mount';
+  const isUsers = rootlessState() !== undefined;
+  let version = isUsers ? undefined : extra.version('devices');
+  let unavailable = isUsers
+    ? 'it runs without root'
+    : 'its kernel has neither the devices controller nor a cgroup v2 mount';
   return {
     name: 'cgroups/devices',
     unavailable: () => (version === undefined ? unavailable : undefined),

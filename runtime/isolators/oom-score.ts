@@ -4,6 +4,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { totalmem } from 'node:os';
+import { inOwnUserNamespace } from '../rootless/state.ts';
 import type { ContainerSpec, Isolator } from './isolator.ts';
 
 export function oomScoreIsolator(lowest = lowestScore(), totalBytes = totalmem()): Isolator {
@@ -24,10 +25,10 @@ export function oomScore(
   return Math.min(1000, Math.max(0, Math.round(1000 - (1000 * requests.memBytes) / totalBytes)));
 }
 
-/** Going below the inherited value takes CAP_SYS_RESOURCE, which an agent in a container may lack. */
+/** Going below the inherited value takes CAP_SYS_RESOURCE on the machine, which an agent in a container, or without root, lacks. */
 function lowestScore(): number {
   const own = Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
   const effective = BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0'}`);
   const capSysResource = 1n << 24n;
-  return effective & capSysResource ? 0 : Math.max(0, own);
+  return effective & capSysResource && !inOwnUserNamespace() ? 0 : Math.max(0, own);
 }

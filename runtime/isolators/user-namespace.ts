@@ -14,6 +14,11 @@ const workInside = new Set([
 /** net.ipv4.ip_unprivileged_port_start, unless somebody changed it. */
 const firstUnprivilegedPort = 1024;
 
+/** Whether a capability is good for anything in a user namespace. `ownNetwork`: nobody else is on the container's network. */
+export function worksInUserNamespace(name: string, ownNetwork: boolean): boolean {
+  return workInside.has(name) || (name === 'NET_BIND_SERVICE' && ownNetwork);
+}
+
 export function userNamespaceIsolator(): Isolator {
   return {
     name: 'linux/user-namespace',
@@ -61,9 +66,7 @@ function obstacleIn(spec: ContainerSpec): string | undefined {
   if (outside !== undefined) return `user or group id ${outside} is more than the task has ids`;
   const { effective = [], bounding = [] } = container.security?.capabilities ?? {};
   const own = hasOwnNetwork(spec);
-  const useless = [...effective, ...bounding].find(
-    (name) => !workInside.has(name) && !(name === 'NET_BIND_SERVICE' && own),
-  );
+  const useless = [...effective, ...bounding].find((name) => !worksInUserNamespace(name, own));
   if (useless !== undefined) return `capability ${useless} has no effect with own user ids`;
   const port = own ? undefined : task.spec.binding?.hostPorts?.find(({ hostPort }) => hostPort < firstUnprivilegedPort);
   return port && `port ${port.hostPort} of the host is kept for its root`;

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { mkdir, rm } from 'node:fs/promises';
 import { promisify } from 'node:util';
+import { inOwnUserNamespace } from '../rootless/state.ts';
 
 const run = promisify(execFile);
 
@@ -25,7 +26,9 @@ export async function probeFileSystem(binary: string, directory: string): Promis
       return answer === undefined || answer === 'ok' ? undefined : answer;
     };
     const overlay = reasonOf('overlay');
-    const userNamespaces = ['userNamespace', 'idmap', 'idmappedOverlay'].map(reasonOf).find(Boolean);
+    const userNamespaces = inOwnUserNamespace()
+      ? 'the agent is in a user namespace of its own, and the ids of files cannot be mapped once more'
+      : ['userNamespace', 'idmap', 'idmappedOverlay'].map(reasonOf).find(Boolean);
     return { ...(overlay && { overlay }), ...(userNamespaces && { userNamespaces }) };
   } finally {
     await rm(scratch, { recursive: true, force: true });

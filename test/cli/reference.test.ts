@@ -6,6 +6,7 @@ import { createProgram } from '../../cli/program.ts';
 import { cliReference } from '../../cli/reference/command-line.ts';
 import { errorReference } from '../../cli/reference/errors.ts';
 import { metricsReference } from '../../cli/reference/metrics.ts';
+import { rootlessReference } from '../../cli/reference/rootless.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const sourcesIn = (pattern: string) => globSync(pattern, { cwd: root });
@@ -35,6 +36,7 @@ describe('pages made from the source have not drifted (npm run generate)', () =>
   test('cli.md', () => expect(read('docs/reference/cli.md')).toBe(cliReference()));
   test('metrics.md', async () => expect(read('docs/reference/metrics.md')).toBe(await metricsReference()));
   test('errors.md', () => expect(read('docs/reference/errors.md')).toBe(errorReference()));
+  test('rootless.md', () => expect(read('docs/reference/rootless.md')).toBe(rootlessReference()));
 });
 
 test('every command, argument and option says what it is, and where a default is not a value, in words', () => {

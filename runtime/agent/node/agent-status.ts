@@ -20,6 +20,11 @@ export interface AgentFacts {
   networks: NonNullable<AgentStatus['networks']>;
 }
 
+/** What tasks cannot have is in `status.containerizers[].unsupported`. */
+function readyMessage({ platform }: AgentFacts): string {
+  return platform?.features?.includes('rootless') ? 'the agent runs tasks, without root' : 'the agent runs tasks';
+}
+
 /** Features of Mesos's agents that this one has. */
 const CAPABILITIES = ['MultiRole', 'HierarchicalRole', 'TaskResourceLimits'];
 
@@ -45,7 +50,7 @@ export function agentStatusPatch(
           'Ready',
           problem === undefined,
           problem?.reason ?? 'AgentRegistered',
-          problem?.message ?? 'the agent runs tasks',
+          problem?.message ?? readyMessage(facts),
           now,
         ),
         condition(agent, 'Reachable', true, 'AgentRegistered', 'the agent renews its lease', now),

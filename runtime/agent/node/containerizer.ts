@@ -17,6 +17,7 @@ import { findOciRuntime } from '../../containerizers/oci/runtime.ts';
 import { describeOci, ociUnsupported } from '../../containerizers/oci/unsupported.ts';
 import { buildLauncher } from '../../launcher/build.ts';
 import { connectLauncher } from '../../launcher/client.ts';
+import { rootlessState } from '../../rootless/state.ts';
 import type { ContainerizerPrograms } from './containerizer-programs.ts';
 import type { AgentPaths } from './paths.ts';
 
@@ -69,7 +70,7 @@ async function ociMember(
   options: NativeOptions,
   wanted: string | undefined,
 ): Promise<Member> {
-  const runtime = await findOciRuntime(wanted).catch((error: Error) => error);
+  const runtime = needsRoot() ?? (await findOciRuntime(wanted).catch((error: Error) => error));
   return {
     name: 'oci',
     problem: () => (runtime instanceof Error ? runtime.message : undefined),
@@ -88,7 +89,7 @@ async function dockerMember(
   options: NativeOptions,
   socketPath: string | undefined,
 ): Promise<Member> {
-  const version = await readEngineVersion(socketPath).catch((error: Error) => error);
+  const version = needsRoot() ?? (await readEngineVersion(socketPath).catch((error: Error) => error));
   return {
     name: 'docker',
     pullsImages: true,
@@ -127,6 +128,11 @@ export async function removeCgroupRoots({ instance }: AgentPaths): Promise<void>
 
 function ociDirectory({ runtimeDir }: AgentPaths): string {
   return join(runtimeDir, 'oci');
+}
+
+/** Why an agent of a user does not hand containers on. */
+function needsRoot(): Error | undefined {
+  return rootlessState() && new Error('an agent without root has the containerizer native only');
 }
 
 function isEmpty(directory: string): boolean {

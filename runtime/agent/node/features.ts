@@ -6,6 +6,7 @@ import { hugePageSizes } from '../../cgroups/hugetlb.ts';
 import { kernelAppArmor } from '../../isolators/apparmor.ts';
 import { formatBytes } from '../../resources/quantity.ts';
 import { readNodes } from '../../resources/topology.ts';
+import { rootlessState } from '../../rootless/state.ts';
 
 /** Sorted names; docs/guides/isolation.md says what each is good for. */
 export function readFeatures(): string[] {
@@ -18,9 +19,13 @@ export function readFeatures(): string[] {
     ...(readNodes().length > 1 ? ['numa'] : []),
     ...hugePageSizes().map((bytes) => `hugepages-${formatBytes(bytes)}`),
     ...cgroupFeatures(),
+    ...(rootlessState() === undefined ? [] : ['rootless']),
   ];
-  return features.sort();
+  return features.filter((name) => rootlessState() === undefined || !notForUsers.includes(name)).sort();
 }
+
+/** The kernel has them, and containers of an agent without root do not. */
+const notForUsers = ['apparmor', 'cgroup-devices', 'user-namespaces'];
 
 function cgroupFeatures(): string[] {
   try {

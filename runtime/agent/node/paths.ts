@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
+import { defaultRuntimeRoot } from '../../rootless/directories.ts';
 
 export interface AgentPaths {
   dataDir: string;
@@ -24,8 +25,8 @@ export interface AgentPaths {
   instance: string;
 }
 
-/** Makes the directories that must exist and resolves the rest. `runtimeRoot` defaults to /run/tepui. */
-export async function preparePaths(dataDir: string, runtimeRoot = '/run/tepui'): Promise<AgentPaths> {
+/** Makes the directories that must exist and resolves the rest. `runtimeRoot` defaults to /run/tepui, or to the user's own place without root. */
+export async function preparePaths(dataDir: string, runtimeRoot = defaultRuntimeRoot()): Promise<AgentPaths> {
   await mkdir(dataDir, { recursive: true });
   const paths = agentPaths(await realpath(dataDir), runtimeRoot);
   await mkdir(paths.root, { recursive: true, mode: 0o700 });

@@ -9,10 +9,11 @@ import {
   type ProvisionedImage,
   type RegistryCredentials,
 } from '../../images/index.ts';
+import { hasOneIdOnly, isMapped, mappedIds } from '../../rootless/ids.ts';
 import { VolumeSourceMissing } from '../memory-volumes/projected-files.ts';
 import type { TaskContext } from './context.ts';
 import { EnvironmentSourceMissing } from './env-sources.ts';
-import { type ResolvedUser, resolveUser } from './user.ts';
+import { type ResolvedUser, resolveUser, UserUnknown } from './user.ts';
 
 /** A pull secret does not exist or holds no credentials. The message is fit for the user and holds no value. */
 export class PullSecretInvalid extends Error {
@@ -59,7 +60,18 @@ export async function containerUser(
   container: TaskContainer,
   image: ProvisionedImage | undefined,
 ): Promise<ResolvedUser> {
-  const { switchUser, defaultUser } = context.policy();
+  return withOwnIds(await wantedUser(context, task, container, image));
+}
+
+async function wantedUser(
+  context: TaskContext,
+  task: Task,
+  container: TaskContainer,
+  image: ProvisionedImage | undefined,
+): Promise<ResolvedUser> {
+  const { switchUser } = context.policy();
+  // With one id there is nobody but root, who is the user that the agent runs for.
+  const defaultUser = hasOneIdOnly() ? 'root' : context.policy().defaultUser;
   const wanted = switchUser ? (container.user ?? task.spec.user) : String(process.getuid!());
   if (image === undefined) return resolveUser(wanted ?? defaultUser);
   if (wanted !== undefined || image.config.user) return image.lookupUser(wanted ?? image.config.user);
@@ -70,6 +82,16 @@ export async function containerUser(
     // The operator's choice stands also where an image has no name for it.
     return { ...resolveUser(defaultUser), supplementalGids: [], home: '/' };
   }
+}
+
+/** Rejects a user with ids that an agent without root has not. */
+function withOwnIds(user: ResolvedUser): ResolvedUser {
+  const gid = [user.gid, ...user.supplementalGids].find((id) => !isMapped('gid', id));
+  if (isMapped('uid', user.uid) && gid === undefined) return user;
+  const which = isMapped('uid', user.uid) ? `group id ${gid}` : `user id ${user.uid}`;
+  throw new UserUnknown(
+    `user: ${user.name} has ${which}, and this agent without root has users ${mappedIds('uid')} and groups ${mappedIds('gid')} (/etc/subuid, /etc/subgid)`,
+  );
 }
 
 /** Of a container whose image only the containerizer knows: a name in it stands for nobody here, and the sandbox is root's then. */

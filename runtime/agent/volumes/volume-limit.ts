@@ -5,6 +5,7 @@ import type { Volume } from '../../../crds/types.generated.ts';
 import { growLoopFile, mountLoopFile, unmountLoopFile } from '../../disk/loop-file.ts';
 import type { ProjectIds } from '../../disk/project-ids.ts';
 import type { ProjectQuota } from '../../disk/project-quota.ts';
+import { inOwnUserNamespace } from '../../rootless/state.ts';
 import type { Place } from './place.ts';
 
 /** The size cannot be kept as the Volume asks. The message names the field. */
@@ -29,6 +30,10 @@ export function methodOf({ spec }: Volume, { disk }: Place): VolumeMethod {
       `spec.enforcement: "${enforcement}" is not for a disk of type Mount, which is a limit itself`,
     );
   }
+  if (enforcement === 'File' && inOwnUserNamespace())
+    throw new EnforcementImpossible(
+      'spec.enforcement: "File" needs an agent with root, which mounts the file; use Usage',
+    );
   if (enforcement === 'File' || enforcement === 'Usage') return enforcement;
   if (disk.quota) return 'Quota';
   if (enforcement === 'Auto') return 'Usage';

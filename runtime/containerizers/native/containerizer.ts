@@ -13,6 +13,7 @@ import type { ContainerSpec, Isolator, IsolatorHost } from '../../isolators/isol
 import { buildLauncher } from '../../launcher/build.ts';
 import { connectLauncher } from '../../launcher/client.ts';
 import { type FileSystemFeatures, probeFileSystem } from '../../launcher/probe.ts';
+import { rootlessState } from '../../rootless/state.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
 import { attachToContainer } from './attach.ts';
 import { readBootId } from './boot-id.ts';
@@ -40,7 +41,7 @@ import { createLimitationWatch } from './limitation-watch.ts';
 import { openRecords } from './records.ts';
 import { recoverContainers } from './recover.ts';
 import { lostTermination, terminationOf } from './termination.ts';
-import { hostProblems, refusedFields, unsupportedFields } from './unsupported.ts';
+import { declaredGaps, hostProblems, problemsHere, unsupportedFields } from './unsupported.ts';
 
 export interface NativeOptions {
   /** The machine's data directory: `<dataDir>/agent/containers` holds our exit records, and no container sees any of it but its sandbox. */
@@ -124,18 +125,26 @@ export async function createNativeContainerizer({
   };
   const { delegate } = options;
   if (delegate) context.delegate = delegate.create(context, host);
+  // Without root it is not news: the agent's document says what is missing.
+  const isUsers = rootlessState() !== undefined;
   for (const isolator of isolators) {
     await isolator.open?.();
     const reason = isolator.unavailable?.();
     if (reason !== undefined)
-      logger.warn({ op: isolator.name, err: new Error(reason) }, 'an isolator is not available');
+      logger[isUsers ? 'info' : 'warn']({ op: isolator.name, err: new Error(reason) }, 'an isolator is not available');
   }
   await warmUp(isolators);
   context.launcher.on('exit', (record) => containerExited(context, record));
 
   return {
     name: delegate?.name ?? 'native',
-    unsupported: (task) => [...(delegate?.unsupported ?? unsupportedFields)(task), ...hostProblems(isolators, task)],
+    unsupported: (task) => [
+      ...new Set([
+        ...(delegate?.unsupported ?? unsupportedFields)(task),
+        ...problemsHere(task),
+        ...hostProblems(isolators, task),
+      ]),
+    ],
     recover: (expected) => recoverContainers(context, expected),
     ...(!delegate && {
       prepareGroup: (group) => prepareGroup(context, group),
@@ -152,7 +161,7 @@ export async function createNativeContainerizer({
     dial: (containerId, port, host, signal) => dialContainer(context, { containerId, port, host, signal }),
     freeze: (containerId, frozen) => freezeContainer(context, containerId, frozen),
     attach: (request) => attachToContainer(context, request),
-    describe: async () => [{ name: 'native', isolators: namesInUse(isolators), unsupported: refusedFields() }],
+    describe: async () => [{ name: 'native', isolators: namesInUse(isolators), unsupported: declaredGaps(cgroups) }],
     copy: (request) => copyWithContainer(context, request),
     close: () => closeContext(context),
   };

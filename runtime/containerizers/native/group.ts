@@ -2,6 +2,7 @@
  * What the containers of one task share: the cgroup above theirs, and namespaces that a process without a command (`pause`) keeps. That process is
  * a container like any other to the launcher and to recovery, so it outlives the agent, and nothing has to be mounted on the host.
  */
+
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { prefixOf } from '../../cgroups/paths.ts';
@@ -11,6 +12,7 @@ import { isPrivileged } from '../../isolators/privileged.ts';
 import { onHost } from '../../isolators/user-namespace.ts';
 import type { LaunchRequest, Operation } from '../../launcher/operations.ts';
 import { ownRoot } from '../../launcher/own-root.ts';
+import { unprivilegedIds } from '../../rootless/ids.ts';
 import { ContainerLaunchFailed } from '../container-launch-failed.ts';
 import type { ContainerResources, GroupSpec, LaunchedContainer } from '../containerizer.ts';
 import { newContainer } from './container.ts';
@@ -19,7 +21,7 @@ import { destroyContainer } from './destroy.ts';
 
 /** Not a container's name: those have no underscore. */
 const pauseSuffix = '._pause';
-const nobody = { uid: 65534, gid: 65534, supplementalGids: [], name: 'nobody', home: '/' };
+const nobody = { ...unprivilegedIds(), supplementalGids: [], name: 'nobody', home: '/' };
 /** The pause process itself: less than half of it is ever used. */
 const pauseBytes = 1 << 20;
 
@@ -173,7 +175,7 @@ function pauseSpec(
     mounts: [],
     resources: resources ?? { requests: { cpus: 0, memBytes: 0 }, limits: {} },
     ...(network && { network }),
-    ...(userNamespace && { userNamespace }),
+    ...(userNamespace && context.features.userNamespaces === undefined && { userNamespace }),
   };
 }
 

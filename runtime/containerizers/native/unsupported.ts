@@ -1,7 +1,11 @@
 /** Compares a Task with the table of fields. Pure. */
 import type { Task } from '../../../crds/types.generated.ts';
+import type { CgroupDriver } from '../../cgroups/driver.ts';
+import type { ExtraController } from '../../cgroups/extra.ts';
 import { isolatorProblems } from '../../isolators/disabled.ts';
 import type { Isolator } from '../../isolators/isolator.ts';
+import { problemsWithoutRoot, refusedWithoutRoot } from '../../rootless/refusals.ts';
+import { rootlessState } from '../../rootless/state.ts';
 import { taskFields } from './fields.ts';
 import { commandOf } from './launch-request.ts';
 
@@ -36,6 +40,27 @@ export function unsupportedFields(task: Task): string[] {
 /** Paths of fields whose values, or some of them, are refused by the table. */
 export function refusedFields(): string[] {
   return Object.keys(taskFields).filter((path) => typeof taskFields[path] === 'function');
+}
+
+/** Those, and what an agent without root refuses beside them. */
+export function declaredGaps({ extra }: Pick<CgroupDriver, 'extra'>): string[] {
+  if (rootlessState() === undefined) return refusedFields();
+  const missing = Object.entries(fieldsOfControllers).flatMap(([controller, fields]) =>
+    extra.version(controller as ExtraController) === undefined ? fields : [],
+  );
+  return [...new Set([...refusedFields(), ...refusedWithoutRoot(), ...missing])];
+}
+
+/** What cannot be had where a controller is not delegated. */
+const fieldsOfControllers: Partial<Record<ExtraController, string[]>> = {
+  cpuset: ['cpuset', 'memoryNodes', 'exclusiveCpus'].map((name) => `spec.containers[].resources.${name}`),
+  hugetlb: ['spec.containers[].resources.hugepages'],
+  io: ['spec.containers[].resources.io'],
+};
+
+/** Why this containerizer, as it runs here, cannot run the task. */
+export function problemsHere(task: Task): string[] {
+  return rootlessState() === undefined ? [] : problemsWithoutRoot(task);
 }
 
 /** What this host, or its operator, does not give, of all that the containers ask for. */

@@ -14,6 +14,7 @@ import { formatCpuList, parseCpuList } from '../../resources/cpu-list.ts';
 import { chooseCpus } from '../../resources/exclusive-cpus.ts';
 import { type Processor, readNodes, readTopology } from '../../resources/topology.ts';
 import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
+import { withoutController } from './without-controller.ts';
 
 export function cpusetIsolator(
   { cgroups }: Pick<IsolatorHost, 'cgroups'>,
@@ -148,7 +149,7 @@ function cpusetProblems(
   if (!isThere)
     return asked
       .filter((field) => typeof field === 'string')
-      .map((field) => `resources.${field}: this agent's kernel has no cpuset controller`);
+      .map((field) => `resources.${field}: ${withoutController('cpuset')}`);
   const ids = processors.map(({ id }) => id);
   return [
     ...missingFrom('cpuset', cpuset, ids, 'processors'),

@@ -4,6 +4,7 @@ import { hugePageSizes, limitHugePages } from '../../cgroups/hugetlb.ts';
 import { parseWhole } from '../../resources/quantity.ts';
 import type { Isolator, IsolatorHost } from '../isolator.ts';
 import { formatBytes } from './memory.ts';
+import { withoutController } from './without-controller.ts';
 
 export function hugetlbIsolator(
   { cgroups: { extra } }: Pick<IsolatorHost, 'cgroups'>,
@@ -14,7 +15,7 @@ export function hugetlbIsolator(
     name: 'cgroups/hugetlb',
     asks: ({ resources }) => ((resources?.hugepages?.length ?? 0) > 0 ? 'resources.hugepages' : undefined),
     problems({ resources }) {
-      if (version === undefined) return ["resources.hugepages: this agent's kernel has no hugetlb controller"];
+      if (version === undefined) return [`resources.hugepages: ${withoutController('hugetlb')}`];
       return (resources?.hugepages ?? []).flatMap((limit, index) =>
         sizeProblem(limit, readSizes()).map((problem) => `resources.hugepages[${index}].${problem}`),
       );

@@ -6,6 +6,7 @@ import { type IoThrottle, ioControllerOf } from '../../cgroups/io.ts';
 import { parseWhole } from '../../resources/quantity.ts';
 import { deviceNumber } from '../filesystem/devices.ts';
 import { IsolationRefused, type Isolator, type IsolatorHost } from '../isolator.ts';
+import { withoutController } from './without-controller.ts';
 
 export function ioIsolator({ cgroups: { extra } }: Pick<IsolatorHost, 'cgroups'>): Isolator {
   const version = extra.version('io');
@@ -16,7 +17,7 @@ export function ioIsolator({ cgroups: { extra } }: Pick<IsolatorHost, 'cgroups'>
     name: 'cgroups/io',
     asks,
     problems({ resources }) {
-      if (controller === undefined) return ["resources.io: this agent's kernel has no blkio or io controller"];
+      if (controller === undefined) return [`resources.io: ${withoutController('blkio or io')}`];
       return (resources?.io?.devices ?? []).flatMap(({ path }, index) => {
         const found = diskNumber(path);
         return 'problem' in found ? [`resources.io.devices[${index}].path: ${found.problem}`] : [];

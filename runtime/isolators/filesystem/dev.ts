@@ -2,6 +2,8 @@
 
 import type { Operation } from '../../launcher/operations.ts';
 import { parseWhole } from '../../resources/quantity.ts';
+import { isMapped } from '../../rootless/ids.ts';
+import { inOwnUserNamespace } from '../../rootless/state.ts';
 import type { ContainerSpec, Isolator } from '../isolator.ts';
 import { hasPrivateIpc } from '../namespaces.ts';
 import { onHost } from '../user-namespace.ts';
@@ -29,6 +31,15 @@ const ttyGid = 5;
 /** Where a task group's shared /dev/shm is in the mount namespace of the process that keeps it. */
 export const sharedMemoryPath = '/shm';
 
+/** A user may not make device files: he gets the host's own, which everybody may use. Read-only is the mount: nobody changes their modes. */
+function hostNode(name: string): Operation[] {
+  const path = `/dev/${name}`;
+  return [
+    { op: 'createFile', path, mode: 0o666 },
+    { op: 'mount', source: path, target: path, flags: ['bind', 'ro', 'nosuid', 'noexec'] },
+  ];
+}
+
 const fixed: Operation[] = [
   {
     op: 'mount',
@@ -38,8 +49,10 @@ const fixed: Operation[] = [
     flags: ['nosuid', 'noexec'],
     data: 'mode=0755,size=64k',
   },
-  ...devices.map(
-    ([name, major, minor]): Operation => ({ op: 'mknod', path: `/dev/${name}`, type: 'c', major, minor, mode: 0o666 }),
+  ...devices.flatMap(([name, major, minor]): Operation[] =>
+    inOwnUserNamespace()
+      ? hostNode(name)
+      : [{ op: 'mknod', path: `/dev/${name}`, type: 'c', major, minor, mode: 0o666 }],
   ),
   ...links.map(([name, target]): Operation => ({ op: 'symlink', target, path: `/dev/${name}` })),
   { op: 'mkdir', path: '/dev/pts', mode: 0o755 },
@@ -60,7 +73,7 @@ function terminals(spec: ContainerSpec): Operation {
     target: '/dev/pts',
     fstype: 'devpts',
     flags: ['nosuid', 'noexec'],
-    data: `newinstance,ptmxmode=0666,mode=0620,gid=${gid}`,
+    data: `newinstance,ptmxmode=0666,mode=0620${isMapped('gid', gid) ? `,gid=${gid}` : ''}`,
   };
 }
 

@@ -2,7 +2,9 @@
  * The container's sandbox, writable. Without an image at its real path, where everything else of Tepui's data directory (other sandboxes, volumes,
  * keys, the store) is hidden under an empty read-only tmpfs; with an image at a path of its own, which Mesos's name for it leads to as well.
  */
-import type { Operation } from '../../launcher/operations.ts';
+import { existsSync, realpathSync } from 'node:fs';
+import type { MountFlag, Operation } from '../../launcher/operations.ts';
+import { rootlessState } from '../../rootless/state.ts';
 import type { ContainerSpec, Isolator, IsolatorHost } from '../isolator.ts';
 import { isBelowScratch } from './scratch.ts';
 
@@ -18,6 +20,7 @@ export function sandboxInContainer({ image, sandbox }: Pick<ContainerSpec, 'imag
 export function sandboxIsolator({ dataDirectory }: IsolatorHost): Isolator {
   // Below /tmp or /run it is hidden already.
   const ownMask = !isBelowScratch(dataDirectory);
+  const home = usersHome(dataDirectory);
   return {
     name: 'filesystem/sandbox',
     contribute(spec) {
@@ -35,6 +38,10 @@ export function sandboxIsolator({ dataDirectory }: IsolatorHost): Isolator {
       if (!ownMask) return { setup: bind };
       return {
         setup: [
+          ...(home ?? []).flatMap((path): Operation[] => [
+            hide(path),
+            { op: 'mkdir', path: dataDirectory, mode: 0o755 },
+          ]),
           {
             op: 'mount',
             source: 'tmpfs',
@@ -44,9 +51,29 @@ export function sandboxIsolator({ dataDirectory }: IsolatorHost): Isolator {
             data: 'mode=0755',
           },
           ...bind,
-          { op: 'setMountAttributes', target: dataDirectory, set: ['ro'], recursive: false },
+          ...[dataDirectory, ...(home ?? [])].map(seal),
         ],
       };
     },
   };
+}
+
+/**
+ * The home directory of the user whose agent this is: root in a container would be he. None with root of the machine, and where the home is
+ * hidden already. Our own data is usually below it.
+ */
+function usersHome(dataDirectory: string): [string] | undefined {
+  const state = rootlessState();
+  if (state === undefined || !existsSync(state.home)) return undefined;
+  const home = realpathSync(state.home);
+  return home === '/' || home === dataDirectory || isBelowScratch(home) ? undefined : [home];
+}
+
+function hide(target: string): Operation {
+  const flags: MountFlag[] = ['nosuid', 'nodev', 'noexec'];
+  return { op: 'mount', source: 'tmpfs', target, fstype: 'tmpfs', flags, data: 'mode=0755,size=64k' };
+}
+
+function seal(target: string): Operation {
+  return { op: 'setMountAttributes', target, set: ['ro'], recursive: false };
 }

@@ -2,17 +2,25 @@
 import { existsSync } from 'node:fs';
 import type { GroupView } from '../../cgroups/driver.ts';
 import type { MountFlag, Operation } from '../../launcher/operations.ts';
-import type { Isolator, IsolatorHost } from '../isolator.ts';
+import { inOwnUserNamespace } from '../../rootless/state.ts';
+import type { ContainerSpec, Isolator, IsolatorHost } from '../isolator.ts';
+import { hasNewNetwork } from '../namespaces.ts';
 import { isPrivileged } from '../privileged.ts';
 
 const maskedPaths = ['/sys/firmware', '/sys/devices/virtual/powercap'];
 const flags: MountFlag[] = ['ro', 'nosuid', 'nodev', 'noexec'];
 
 export function sysIsolator({ cgroups }: IsolatorHost): Isolator {
-  const fixed: Operation[] = [
-    { op: 'mount', source: 'sysfs', target: '/sys', fstype: 'sysfs', flags },
-    ...maskedPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'mask', path })),
+  const masks = maskedPaths.filter((path) => existsSync(path)).map((path): Operation => ({ op: 'mask', path }));
+  const fixed: Operation[] = [{ op: 'mount', source: 'sysfs', target: '/sys', fstype: 'sysfs', flags }, ...masks];
+  // sysfs is mounted by root of the network that it shows: with the host's network a user has the host's own. The cgroups in it are covered first,
+  // since the kernel does not mount the same file system on itself.
+  const bound: Operation[] = [
+    { op: 'mount', source: '/sys', target: '/sys', flags: ['rbind', ...flags] },
+    { op: 'mask', path: '/sys/fs/cgroup' },
+    ...masks,
   ];
+  const readOnly = (spec: ContainerSpec) => (inOwnUserNamespace() && !hasNewNetwork(spec) ? bound : fixed);
   const writable: Operation = {
     op: 'mount',
     source: 'sysfs',
@@ -23,7 +31,7 @@ export function sysIsolator({ cgroups }: IsolatorHost): Isolator {
   return {
     name: 'filesystem/sys',
     contribute: (spec) => ({
-      setup: [...(isPrivileged(spec) ? [writable] : fixed), ...cgroupMounts(cgroups.views(spec.containerId))],
+      setup: [...(isPrivileged(spec) ? [writable] : readOnly(spec)), ...cgroupMounts(cgroups.views(spec.containerId))],
     }),
   };
 }
