@@ -21,7 +21,7 @@ export interface Suite {
   run(): Promise<Outcome>;
 }
 
-/** What differs between cgroup v1 and v2, and what needs a kernel with project quota. The machine is emulated, 10 times as slow: the rest runs here only. */
+/** What differs between cgroup v1 and v2, what needs a kernel with project quota, and agents without root. The machine is emulated, 10 times as slow: the rest runs here only. */
 const ON_CGROUP_V2 = [
   'test/runtime/cgroups',
   'test/runtime/containerizers/lifecycle.test.ts',
@@ -34,6 +34,7 @@ const ON_CGROUP_V2 = [
   'test/runtime/disk',
   'test/containerizers/cgroups.test.ts',
   'test/containerizers/limits.test.ts',
+  'test/e2e/rootless.test.ts',
 ];
 
 /** Every suite, cheap ones first. */
