@@ -38,6 +38,10 @@ export const targets: Target[] = [
   dockerTarget(),
 ];
 
+// Hooks of skipped tests do not run: here the reason is always told.
+for (const { name, problem } of targets)
+  if (problem !== undefined) process.stderr.write(`conformance of ${name} skipped: ${problem}\n`);
+
 function ociTarget(runtime: string): Target {
   const kind: NodeKind = {
     create: (options) => createOciContainerizer({ ...options, runtime }),
