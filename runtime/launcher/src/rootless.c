@@ -19,6 +19,10 @@
 
 enum { CANNOT = 6, MAX_EXTENTS = 64 }; /* CANNOT: this machine, or its setting, does not allow it */
 
+/* The last of them lets the namespace be made, and then refuses what it is for. */
+static const char sysctls[] =
+	" (see the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns)";
+
 static int complain(const char *what, const char *object, const char *hint) {
 	fprintf(stderr, "tepui: cannot %s%s%s: %s%s\n", what, *object ? " " : "", object, strerror(errno), hint);
 	return CANNOT;
@@ -103,8 +107,7 @@ static pid_t start_mapper(char **arguments, int ends[2]) {
 
 static int make_user_and_mounts(void) {
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0) return 0;
-	return complain("make", "a user namespace",
-		" (see the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and kernel.apparmor_restrict_unprivileged_userns)");
+	return complain("make", "a user namespace", sysctls);
 }
 
 static int make_namespaces(char **arguments) {
@@ -124,13 +127,13 @@ static int make_namespaces(char **arguments) {
 	if (RETRY(waitpid(mapper, &status, 0)) < 0) return complain("wait for", "the maps", "");
 	if (result != 0 || status != 0) return CANNOT;
 	/* The caller's groups are groups of the host: nothing in here is to have them. */
-	return setgroups(0, NULL) < 0 ? complain("give up", "supplementary groups", "") : 0;
+	return setgroups(0, NULL) < 0 ? complain("give up", "supplementary groups", sysctls) : 0;
 }
 
 static int run_new(char **arguments) {
 	if (make_namespaces(arguments) != 0) return CANNOT;
 	/* What the host mounts later comes here too; what is mounted here stays here. */
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) return complain("separate", "the mounts", "");
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0) return complain("separate", "the mounts", sysctls);
 	if (mount(arguments[0], arguments[1], NULL, MS_BIND, NULL) < 0) return complain("bind the cgroup at", arguments[1], "");
 	execv(arguments[6], arguments + 6);
 	return complain("execute", arguments[6], "");
