@@ -109,7 +109,11 @@ export function joinCluster(options: MembershipOptions): Membership {
         options.onAgent(changed);
         registration.documentChanged(changed);
       },
-      onDeleted: () => registration.documentChanged(undefined),
+      onDeleted() {
+        // Or the next change of facts would be held against a document that is no more, and be found in it.
+        latest = undefined;
+        registration.documentChanged(undefined);
+      },
     });
     void volumes.synced.then(() => !isClosing && options.volumes.complete());
     followings.push(tasks, volumes, agent);
