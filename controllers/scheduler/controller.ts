@@ -22,7 +22,7 @@ import { createWriter } from './writer.ts';
 const CLUSTER = { name: 'cluster' };
 
 /** An agent reports a task within this time, and with that says that it is placed; the scheduler says so itself only if it does not. */
-const LEAVE_TO_AGENT_MS = 250;
+const LEAVE_TO_AGENT_MS = 1000;
 
 /** Binds waiting Tasks, and Volumes, to Agents, and says of the others why they wait. */
 export function registerSchedulerController(manager: Manager): void {

@@ -10,7 +10,7 @@ import { TASK_FINALIZER } from './plan.ts';
 import type { TaskRunner } from './runner.ts';
 
 /** Staging, Starting and Killing are passing states: told only if they last longer than this, else the next state is told at once with them in its history. */
-const PASSING_STATE_DELAY_MS = 150;
+const PASSING_STATE_DELAY_MS = 500;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 5_000;
 
