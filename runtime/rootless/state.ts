@@ -30,9 +30,17 @@ function read(): RootlessState | undefined {
 
 /**
  * Whether root here is not root of the machine: then the kernel refuses device files, BPF programs, quotas, mapped mounts and all else that is the
- * machine's. The map of the first namespace is all ids onto themselves.
+ * machine's. A process of ours never changes its user namespace.
  */
-export function inOwnUserNamespace(uidMap = '/proc/self/uid_map'): boolean {
+export function inOwnUserNamespace(): boolean {
+  isOwn ??= isOwnUserNamespace();
+  return isOwn;
+}
+
+let isOwn: boolean | undefined;
+
+/** The map of the first namespace is all ids onto themselves. */
+export function isOwnUserNamespace(uidMap = '/proc/self/uid_map'): boolean {
   try {
     return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync(uidMap, 'utf8'));
   } catch {

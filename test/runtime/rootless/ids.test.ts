@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { isMapped, parseIdMap } from '../../../runtime/rootless/ids.ts';
 import { livingProcesses } from '../../../runtime/rootless/living.ts';
-import { inOwnUserNamespace } from '../../../runtime/rootless/state.ts';
+import { isOwnUserNamespace } from '../../../runtime/rootless/state.ts';
 import { rangesOf, readIdMaps } from '../../../runtime/rootless/subordinate-ids.ts';
 
 let directory: string;
@@ -69,7 +69,7 @@ describe('the ids of a process', () => {
       ['         0          0      65536\n', true],
     ] as const) {
       writeFileSync(map, text);
-      expect(inOwnUserNamespace(map)).toBe(isOwn);
+      expect(isOwnUserNamespace(map)).toBe(isOwn);
     }
   });
 });
