@@ -10,6 +10,7 @@ jest.setTimeout(120_000);
 const when = unavailable ? test.skip : test;
 let node: TestNode;
 let host: Server;
+let runtime: ReturnType<typeof visibleNode> | undefined;
 beforeAll(async () => {
   if (unavailable) return console.log(`skipped: ${unavailable}`);
   node = await startNode();
@@ -19,6 +20,7 @@ beforeAll(async () => {
 afterAll(async () => {
   host?.close();
   await node?.close();
+  runtime?.remove();
 });
 const hostPort = (): number => (host.address() as { port: number }).port;
 
@@ -34,7 +36,7 @@ when('with the host network, a dialled port is a port of the host', async () => 
 when('with a network of its own, a dialled port is a port of the container, also for a later agent', async () => {
   const port = hostPort();
   const script = `require('net').createServer((s) => s.end('the container')).listen(${port}, '127.0.0.1', () => console.log('up'))`;
-  const runtime = visibleNode();
+  runtime = visibleNode();
   const spec = node.spec({ command: [runtime.path, '-e', script] }, { task: { network: { mode: 'None' } } });
   await node.containerizer.launch(spec);
   await eventually(() => node.output(spec).includes('up'), 'the server');
