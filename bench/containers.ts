@@ -98,6 +98,11 @@ async function once(containerizer: Containerizer): Promise<void> {
   await containerizer.destroy(launch.containerId);
 }
 
+/** Podman raises its containers' limits by itself, which root without CAP_SYS_RESOURCE may not. */
+function podmanLimits(): string[] {
+  return ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
+}
+
 /** Whole commands, with an image that they have already. Without one they are left out. */
 function commands(): Contender[] {
   const image = process.env.TEPUI_BENCH_IMAGE ?? 'busybox';
@@ -109,7 +114,7 @@ function commands(): Contender[] {
       'none',
       '--pull',
       'never',
-      ...(name === 'podman' ? ULIMITS : []),
+      ...(name === 'podman' ? podmanLimits() : []),
       image,
       'true',
     ];
@@ -122,9 +127,6 @@ function commands(): Contender[] {
     return [{ name: `${name} run`, once: async () => void (await run(program!, whole)) }];
   });
 }
-
-/** Podman raises its containers' limits by itself, which root without CAP_SYS_RESOURCE may not. */
-const ULIMITS = ['--ulimit', 'nofile=1024:1024', '--ulimit', 'nproc=1000:1000'];
 
 /** crun, which podman runs, refuses a host that has v2 beside v1, unless it does not see it. */
 function withoutUnified(command: string[]): string[] {
