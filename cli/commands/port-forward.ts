@@ -130,7 +130,8 @@ async function forward(socket: Socket, path: string, endpoints: Endpoints): Prom
     remote.pause();
     socket.once('drain', () => remote.resume());
   });
-  remote.on('error', () => {}).on('close', () => socket.destroy());
+  // A reader that is slow still gets what has arrived.
+  remote.on('error', () => {}).on('close', () => socket.destroySoon());
   socket.on('data', (chunk: Buffer) => {
     socket.pause();
     remote.send(Buffer.concat([Buffer.of(FORWARD_CHANNEL.data), chunk]), () => socket.resume());

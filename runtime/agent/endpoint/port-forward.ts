@@ -26,7 +26,8 @@ export async function serveForward(socket: WebSocket, connection: Duplex): Promi
   });
   socket.on('close', () => connection.destroy()).on('error', () => socket.terminate());
   const isClosed = new Promise<void>((resolve) => connection.once('close', resolve));
-  connection.on('error', () => socket.terminate());
+  // In order, behind what the connection gave before it broke.
+  connection.on('error', () => socket.close(1011));
   socket.resume();
   try {
     await pump(connection, FORWARD_CHANNEL.data, socket);
@@ -34,7 +35,7 @@ export async function serveForward(socket: WebSocket, connection: Duplex): Promi
     await isClosed;
     socket.close(1000);
   } catch {
-    socket.terminate();
+    socket.close(1011);
   } finally {
     stopPings();
   }
