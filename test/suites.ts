@@ -83,7 +83,7 @@ export const SUITES: Suite[] = [
   {
     name: 'cgroup-v2',
     about:
-      'what differs on cgroup v2, in a virtual machine that has nothing else: limits, groups, devices, disk quota, the conformance suite',
+      'what differs on cgroup v2, in a virtual machine that has nothing else: limits, groups, devices, disk quota, without root, and of the conformance suite limits and cgroups',
     unavailable: async () =>
       notRoot() ?? (sharedTool('v2vm.sh') ? undefined : 'the tool that boots a virtual machine is not here'),
     run: () => runInVirtualMachine(ON_CGROUP_V2),
