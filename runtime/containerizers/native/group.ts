@@ -4,7 +4,7 @@
  */
 
 import { mkdirSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { prefixOf } from '../../cgroups/paths.ts';
 import { sharedMemoryPath, shmBytes } from '../../isolators/filesystem/dev.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
@@ -77,6 +77,15 @@ function hasMembers({ containers }: NativeContext, groupId: string): boolean {
 /** Resolves at once for a group that is not there. */
 export async function groupEnded({ containers }: NativeContext, groupId: string): Promise<void> {
   await containers.get(pauseIdOf(groupId))?.termination.promise;
+}
+
+/** Every group of which something is left, whichever step of its end or its beginning was the last. */
+export async function listGroups({ cgroups, runtimeDir }: NativeContext): Promise<string[]> {
+  const directories = await readdir(groupsDirectory(runtimeDir)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw error;
+  });
+  return [...new Set([...cgroups.groups(), ...directories])];
 }
 
 /** After its containers; what of them is left is killed. */
@@ -224,6 +233,8 @@ function pauseOperations({ rootMountPoint }: NativeContext, spec: ContainerSpec)
   ];
 }
 
+const groupsDirectory = (runtimeDir: string): string => `${runtimeDir}/groups`;
+
 function outputDirectory({ runtimeDir }: NativeContext, groupId: string): string {
-  return `${runtimeDir}/groups/${groupId}`;
+  return `${groupsDirectory(runtimeDir)}/${groupId}`;
 }

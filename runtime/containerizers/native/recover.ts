@@ -11,7 +11,7 @@ import { type Container, endContainer, newContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
 import { destroyContainer } from './destroy.ts';
 import { containerExited, terminationFrom } from './exits.ts';
-import { destroyGroup, isPause, pauseIdOf } from './group.ts';
+import { destroyGroup, isPause, listGroups, pauseIdOf } from './group.ts';
 import { endLostGroups } from './group-lost.ts';
 import { startTime } from './start-time.ts';
 import { lostTermination, terminationOf } from './termination.ts';
@@ -68,7 +68,7 @@ export async function recoverContainers(context: NativeContext, expected: string
     await destroyContainer(context, containerId);
   }
   endLostGroups(context);
-  for (const groupId of cgroups.groups()) if (!groups.has(groupId)) await destroyGroup(context, groupId);
+  for (const groupId of await listGroups(context)) if (!groups.has(groupId)) await destroyGroup(context, groupId);
   return recovered;
 }
 

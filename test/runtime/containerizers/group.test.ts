@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -289,6 +289,14 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
     expect(leftIn('')).toEqual([]);
     expect(readdirSync(join(node.runtimeDir, 'launches'))).toEqual([]);
     expect(existsSync(join(node.runtimeDir, 'groups', shared.groupId))).toBe(false);
+  });
+
+  test('of which only its directory is left is removed by the next agent', async () => {
+    const directory = join(node.runtimeDir, 'groups', randomUUID());
+    mkdirSync(directory, { recursive: true });
+    await node.restart();
+    await node.containerizer.recover([]);
+    expect(existsSync(directory)).toBe(false);
   });
 
   test('killed at any moment, with all that an agent does with groups, leaves nothing for the next', async () => {
