@@ -110,7 +110,7 @@ interface Endpoints {
 async function forward(socket: Socket, path: string, endpoints: Endpoints): Promise<void> {
   const complain = (message: string): void => {
     process.stderr.write(`tepui: a connection was not forwarded: ${message}\n`);
-    socket.destroy();
+    socket.resetAndDestroy();
   };
   socket.on('error', () => {});
   socket.pause();
@@ -122,22 +122,29 @@ async function forward(socket: Socket, path: string, endpoints: Endpoints): Prom
     })
     .catch((error: Error) => error);
   if (opened instanceof Error) return complain(opened.message);
+  let isEnded = false;
   remote.on('message', (data: Buffer) => {
     const payload = data.subarray(1);
     if (data[0] === FORWARD_CHANNEL.error) return complain(payload.toString());
-    if (data[0] === FORWARD_CHANNEL.close) return void socket.end();
+    if (data[0] === FORWARD_CHANNEL.close) {
+      isEnded = true;
+      return void socket.end();
+    }
     if (data[0] !== FORWARD_CHANNEL.data || socket.write(payload)) return;
     remote.pause();
     socket.once('drain', () => remote.resume());
   });
-  // A reader that is slow still gets what has arrived.
-  remote.on('error', () => {}).on('close', () => socket.destroySoon());
+  // A reader that is slow still gets what has arrived, and learns by a reset that more should have come.
+  remote
+    .on('error', () => {})
+    .on('close', () => (isEnded ? socket.destroySoon() : void socket.write('', () => socket.resetAndDestroy())));
   socket.on('data', (chunk: Buffer) => {
     socket.pause();
     remote.send(Buffer.concat([Buffer.of(FORWARD_CHANNEL.data), chunk]), () => socket.resume());
   });
   socket.on('end', () => remote.send(Buffer.of(FORWARD_CHANNEL.close, FORWARD_CHANNEL.data)));
-  socket.on('close', () => remote.close());
+  // With both directions ended the agent closes, once the task has got everything.
+  socket.on('close', () => (isEnded && socket.readableEnded) || remote.close());
   if (socket.destroyed) remote.close();
   socket.resume();
 }

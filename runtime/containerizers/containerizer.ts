@@ -5,6 +5,7 @@
  * `destroy` is idempotent and tolerates unknown ids. `wait` resolves also for containers that ended while no agent was running.
  * Assumptions: container ids are unique for ever on this node; the caller has checkpointed its intent before `launch`.
  */
+import type { Duplex, Readable } from 'node:stream';
 import type {
   AgentContainerizer,
   AgentNetwork,
@@ -188,9 +189,9 @@ export interface ExecRequest {
 
 export interface ExecSession {
   stdin?: NodeJS.WritableStream;
-  stdout: NodeJS.ReadableStream;
+  stdout: Readable;
   /** Absent with a TTY: the terminal is one stream. */
-  stderr?: NodeJS.ReadableStream;
+  stderr?: Readable;
   resize(size: { columns: number; rows: number }): void;
   signal(signal: number): void;
   /** Of `attach`: ends the container's standard input for good (a terminal is sent its end-of-file character). Absent: the end of `stdin` does. */
@@ -268,7 +269,7 @@ export interface Containerizer {
    */
   copy?(request: CopyRequest): Promise<ExecSession>;
   /** A TCP connection to a port on the container's own loopback (or `host`), as a byte stream. `signal` ends the attempt. */
-  dial?(containerId: string, port: number, host?: string, signal?: AbortSignal): Promise<import('node:stream').Duplex>;
+  dial?(containerId: string, port: number, host?: string, signal?: AbortSignal): Promise<Duplex>;
   /** What the agent shows of its containerizers in Agent.status. */
   describe?(): Promise<AgentContainerizer[]>;
   /** Releases this process's handles; containers go on. */

@@ -45,8 +45,8 @@ export function addressesOf(host: string | undefined): string[] {
 }
 
 /**
- * Resolves with the connection, whose two directions end separately; rejects with DialFailed, or the signal's reason. A connection that
- * breaks later is destroyed with a DialFailed. `destroy()` ends it at once.
+ * Resolves with the connection, whose two directions end separately; rejects with DialFailed, or the signal's reason. A connection that breaks later
+ * gives what had arrived, then ends with `errored` set to a DialFailed. `destroy()` ends it at once.
  */
 export async function dial(binary: string, request: DialRequest): Promise<Duplex> {
   const { pid, startTimeTicks, port, host, signal } = request;
@@ -80,6 +80,12 @@ function connected(child: ChildProcess, stream: Socket, status: Socket): Promise
     reject(error);
     stream.destroy(error);
   };
+  let isConnected = false;
+  const breakOff = (error: Error): void => {
+    // Before any other listener: who reads to the end finds it then. Were the stream destroyed now, what is in it would be lost.
+    stream.prependListener('end', () => stream.destroy(error));
+    status.destroy(); // for which the child waits
+  };
   stream.on('error', reject);
   let text = '';
   status.setEncoding('utf8').on('data', (chunk: string) => {
@@ -87,8 +93,9 @@ function connected(child: ChildProcess, stream: Socket, status: Socket): Promise
     const lines = text.split('\n');
     text = lines.pop() ?? '';
     for (const line of lines.map((each) => JSON.parse(each) as StatusLine)) {
-      if (line.failed) fail(new DialFailed(line.failed));
+      if (line.failed) (isConnected ? breakOff : fail)(new DialFailed(line.failed));
       else resolve();
+      isConnected = true;
     }
   });
   child.once('error', ({ message }) => fail(new DialFailed({ errno: 0, step: 'spawn', message })));

@@ -2,6 +2,7 @@
  * Kubernetes' remote command protocol over WebSocket (v5.channel.k8s.io; v4 is the same without `close`): the first byte of a message is its channel.
  * One is ours: `signal`, for the session's process.
  */
+import type { Readable } from 'node:stream';
 import type { RawData, WebSocket } from 'ws';
 
 export const CHANNEL_PROTOCOLS = ['v5.channel.k8s.io', 'v4.channel.k8s.io'];
@@ -19,9 +20,9 @@ export const FORWARD_CHANNEL = { data: 0, error: 1, close: 255 } as const;
 const HIGH_WATER = 1024 * 1024;
 const PING_MS = 30_000;
 
-/** Sends what a stream gives on a channel, as fast as the client takes it; goes on reading when it is gone. */
-export async function pump(stream: NodeJS.ReadableStream, channel: number, socket: WebSocket): Promise<void> {
-  for await (const chunk of stream) {
+/** Sends what a stream gives on a channel, as fast as the client takes it; goes on reading when it is gone. Of a duplex stream it ends this direction only. */
+export async function pump(stream: Readable, channel: number, socket: WebSocket): Promise<void> {
+  for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
     if (socket.readyState !== socket.OPEN) continue;
     const sent = new Promise<void>((resolve) => sendOn(socket, channel, chunk as Buffer, resolve));
     if (socket.bufferedAmount > HIGH_WATER) await sent;

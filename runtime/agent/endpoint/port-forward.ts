@@ -1,11 +1,13 @@
 /**
  * WebSocket /portforward/<namespace>/<task>?container=NAME&port=N: one TCP connection to a port on the container's own loopback. Channel 0
- * carries its bytes both ways, 255 0 ends one direction, 1 tells why there is no connection.
+ * carries its bytes both ways, 255 0 ends one direction, 1 tells why there is no connection. One that breaks is closed with 1011, after all that it gave.
  */
 import type { Duplex } from 'node:stream';
 import type { WebSocket } from 'ws';
 import { FORWARD_CHANNEL, keepAlive, messageOf, pump, sendOn } from './channels.ts';
 import { BadQuery } from './logs.ts';
+
+const BROKEN = 1011;
 
 /** Throws BadQuery. */
 export function parsePort(query: URLSearchParams): number {
@@ -26,16 +28,15 @@ export async function serveForward(socket: WebSocket, connection: Duplex): Promi
   });
   socket.on('close', () => connection.destroy()).on('error', () => socket.terminate());
   const isClosed = new Promise<void>((resolve) => connection.once('close', resolve));
-  // In order, behind what the connection gave before it broke.
-  connection.on('error', () => socket.close(1011));
+  connection.on('error', () => {}); // it is looked at when all is read
   socket.resume();
   try {
     await pump(connection, FORWARD_CHANNEL.data, socket);
-    sendOn(socket, FORWARD_CHANNEL.close, Buffer.of(FORWARD_CHANNEL.data));
+    if (!connection.errored) sendOn(socket, FORWARD_CHANNEL.close, Buffer.of(FORWARD_CHANNEL.data));
     await isClosed;
-    socket.close(1000);
+    socket.close(connection.errored ? BROKEN : 1000);
   } catch {
-    socket.close(1011);
+    socket.close(BROKEN);
   } finally {
     stopPings();
   }

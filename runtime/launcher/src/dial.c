@@ -1,7 +1,7 @@
 /*
  * The `dial` role: one TCP connection made inside a container's network namespace, carried to whoever asked. Arguments: PID START PORT ADDRESS...;
  * addresses are numeric and tried in order. Descriptors: 3 the byte stream (a socket, both ways), 4 status lines out (JSON: {"connected":"ADDRESS"}
- * or {"failed":{...}}, also for a connection that breaks later). Whoever asked closes its end of 4 to end everything at once.
+ * or {"failed":{...}}, also for a connection that breaks later: then 3 ends once 4 is closed). Whoever asked closes its end of 4 to end everything at once.
  */
 #include "launcher.h"
 #include <arpa/inet.h>
@@ -123,11 +123,23 @@ static int move(struct flow *flow) {
 	return 0;
 }
 
+/* Whoever asked has seen why, and reads the end of the stream after it: it cannot take a break for an end. */
+static int broken(int err) {
+	struct pollfd asker = {STATUS_FD, 0, 0};
+	errno = err;
+	told(BROKEN, "relay", "the connection broke");
+	RETRY(poll(&asker, 1, -1));
+	return BROKEN;
+}
+
+/* What the container's side gave before the connection broke is delivered: only what was on its way there is lost. */
 static int carry(int connection) {
 	static struct flow flows[2];
-	flows[0].from = flows[1].to = STREAM_FD;
-	flows[0].to = flows[1].from = connection;
-	while (flows[0].from >= 0 || flows[1].from >= 0) {
+	struct flow *there = &flows[0], *back = &flows[1];
+	int err = 0;
+	there->from = back->to = STREAM_FD;
+	there->to = back->from = connection;
+	while (there->from >= 0 || back->from >= 0) {
 		struct pollfd polls[3] = {[2] = {STATUS_FD, 0, 0}};
 		for (int i = 0; i < 2; i++) {
 			bool full = flows[i].start != flows[i].end;
@@ -135,10 +147,14 @@ static int carry(int connection) {
 		}
 		if (RETRY(poll(polls, 3, -1)) < 0) return told(BROKEN, "poll", "wait for the connection");
 		if (polls[2].revents) return ENDED;
-		for (int i = 0; i < 2; i++)
-			if (polls[i].revents && move(&flows[i]) < 0) return told(BROKEN, "relay", "the connection broke");
+		if (polls[0].revents && move(there) < 0) {
+			err = errno;
+			there->from = -1;
+			there->start = there->end = 0;
+		}
+		if (polls[1].revents && move(back) < 0) return broken(err ? err : errno);
 	}
-	return ENDED;
+	return err ? broken(err) : ENDED;
 }
 
 int run_dial(int count, char **arguments) {

@@ -16,7 +16,8 @@ interface Session {
   seen: Record<number, string>;
   send(channel: number, data: string | Uint8Array): void;
   opened: Promise<void>;
-  closed: Promise<void>;
+  /** With its code. */
+  closed: Promise<number>;
 }
 
 function open(url: string, options: object = {}): Session {
@@ -26,7 +27,7 @@ function open(url: string, options: object = {}): Session {
     seen[data[0]!] = (seen[data[0]!] ?? '') + data.subarray(1).toString();
   });
   const opened = new Promise<void>((resolve, reject) => socket.once('open', resolve).once('error', reject));
-  const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+  const closed = new Promise<number>((resolve) => socket.once('close', resolve));
   opened.catch(() => {});
   socket.on('error', () => {});
   return {
@@ -141,6 +142,39 @@ suite('sessions through an agent', () => {
       session.send(255, Buffer.of(0));
       await session.closed;
       expect(session.seen[0]).toBe('3276800 bytes');
+    });
+
+    test('a server that ends its direction first still gets what follows', async () => {
+      let got = '';
+      const server = createServer({ allowHalfOpen: true }, (socket) => {
+        socket.end('z'.repeat(300_000));
+        socket.on('data', (chunk) => {
+          got += chunk.toString();
+        });
+      }).listen(0, '127.0.0.1');
+      await new Promise((resolve) => server.once('listening', resolve));
+      const session = local(`/portforward/${NAMESPACE}/net?port=${(server.address() as { port: number }).port}`);
+      await eventually(() => session.seen[255] !== undefined, 'the end of its direction');
+      expect(session.seen[0]?.length).toBe(300_000);
+      session.send(0, 'after');
+      session.send(255, Buffer.of(0));
+      expect(await session.closed).toBe(1000);
+      await eventually(() => got === 'after', 'what followed');
+      server.close();
+    });
+
+    test('one that breaks gives what had come, and is no end', async () => {
+      const server = createServer((socket) => {
+        socket.on('error', () => {});
+        socket.once('data', () => socket.write('some of it', () => setTimeout(() => socket.resetAndDestroy(), 200)));
+      }).listen(0, '127.0.0.1');
+      await new Promise((resolve) => server.once('listening', resolve));
+      const session = local(`/portforward/${NAMESPACE}/net?port=${(server.address() as { port: number }).port}`);
+      await session.opened;
+      session.send(0, 'x');
+      expect(await session.closed).toBe(1011);
+      expect(session.seen).toEqual({ 0: 'some of it' });
+      server.close();
     });
 
     test('says why there is no connection', async () => {
