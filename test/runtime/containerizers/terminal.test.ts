@@ -49,23 +49,6 @@ suite('terminals of containers', () => {
     await expect(node.containerizer.attach!({ containerId: spec.containerId })).rejects.toThrow('is not running');
   });
 
-  test('a shell in a terminal goes on while the agent is exchanged, and the next one attaches to it', async () => {
-    const spec = await launch({ command: ['/bin/sh'], tty: true, stdin: true });
-    const before = await attach(spec);
-    before.stdin!.write('answer=42\n');
-    await eventually(() => before.seen().includes('$ ') && before.seen().includes('answer'), 'the echo');
-    before.detach!();
-    await expect(before.exit).rejects.toThrow('detached; the container goes on');
-    await node.restart();
-    const [taken] = await node.containerizer.recover([spec.containerId]);
-    expect(taken).toMatchObject({ running: true });
-    const after = await attach(spec, true);
-    await eventually(() => after.seen().includes('answer=42'), 'what the terminal showed before');
-    after.stdin!.write('exit $answer\n');
-    expect(await after.exit).toEqual({ exitCode: 42 });
-    await node.containerizer.destroy(spec.containerId);
-  });
-
   test('an attached session is told of a kill, and nothing of the terminal is left', async () => {
     const spec = await launch({ shell: 'cat', stdin: true });
     const session = await attach(spec);
