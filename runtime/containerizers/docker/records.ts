@@ -4,7 +4,7 @@
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
-import { checkedId } from '../native/records.ts';
+import { checkedId, removeUnfinished, replaceFile } from '../native/records.ts';
 
 export interface DockerRecord {
   bootId: string;
@@ -14,6 +14,7 @@ export interface DockerRecord {
 export interface DockerRecords {
   /** Throws when there is one already. */
   write(record: DockerRecord): void;
+  /** In one step: its container may run. */
   rewrite(record: DockerRecord): void;
   read(containerId: string): DockerRecord | undefined;
   positionFile(containerId: string): string;
@@ -23,12 +24,12 @@ export interface DockerRecords {
 
 export function openDockerRecords(directory: string): DockerRecords {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  removeUnfinished(directory);
   const pathOf = (id: string, suffix: string) => `${directory}/${checkedId(id)}.${suffix}`;
-  const write = (record: DockerRecord, flag: 'w' | 'wx'): void =>
-    writeFileSync(pathOf(record.spec.containerId, 'json'), JSON.stringify(record), { mode: 0o600, flag });
+  const fileOf = ({ spec }: DockerRecord) => pathOf(spec.containerId, 'json');
   return {
-    write: (record) => write(record, 'wx'),
-    rewrite: (record) => write(record, 'w'),
+    write: (record) => writeFileSync(fileOf(record), JSON.stringify(record), { mode: 0o600, flag: 'wx' }),
+    rewrite: (record) => replaceFile(fileOf(record), JSON.stringify(record)),
     read(id) {
       try {
         return JSON.parse(readFileSync(pathOf(id, 'json'), 'utf8')) as DockerRecord;

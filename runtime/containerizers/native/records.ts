@@ -6,7 +6,7 @@
  *   <dataDir>/agent/containers/<id>.json  how it ended; written durably by its supervisor. One flat directory: fsync of a file in a directory
  *                                      of its own would have to write the directory as well
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { unlink } from 'node:fs/promises';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import { parseExitRecord } from '../../launcher/exit-record.ts';
@@ -22,6 +22,7 @@ export interface ContainerRecords {
   exitPath(containerId: string): string;
   /** Throws when there is one already: ids are never used twice. */
   writeLaunch(record: LaunchRecord): void;
+  /** In one step: its container may run, and without a record it would be nobody's. */
   rewriteLaunch(record: LaunchRecord): void;
   readLaunch(containerId: string): LaunchRecord | undefined;
   readExit(containerId: string): ExitRecord | undefined;
@@ -33,15 +34,16 @@ export interface ContainerRecords {
 /** Both directories are made when missing, for root only. */
 export function openRecords(exitDirectory: string, launchDirectory: string): ContainerRecords {
   for (const directory of [exitDirectory, launchDirectory]) mkdirSync(directory, { recursive: true, mode: 0o700 });
+  removeUnfinished(launchDirectory);
   const exitPath = (id: string) => `${exitDirectory}/${checkedId(id)}.json`;
   const launchPath = (id: string) => `${launchDirectory}/${checkedId(id)}.json`;
-  const write = (record: LaunchRecord, flag: 'w' | 'wx') =>
-    writeFileSync(launchPath(record.spec.containerId), JSON.stringify(record, infinityAsText), { mode: 0o600, flag });
+  const textOf = (record: LaunchRecord) => JSON.stringify(record, infinityAsText);
 
   return {
     exitPath,
-    writeLaunch: (record) => write(record, 'wx'),
-    rewriteLaunch: (record) => write(record, 'w'),
+    writeLaunch: (record) =>
+      writeFileSync(launchPath(record.spec.containerId), textOf(record), { mode: 0o600, flag: 'wx' }),
+    rewriteLaunch: (record) => replaceFile(launchPath(record.spec.containerId), textOf(record)),
     readLaunch: (id) => parseLaunch(readIfThere(launchPath(id))),
     // The supervisor reserves the file at the launch: it is blank until the container has ended.
     readExit: (id) => parseExitRecord(readIfThere(exitPath(id)) ?? ''),
@@ -52,6 +54,19 @@ export function openRecords(exitDirectory: string, launchDirectory: string): Con
       await unlinkIfThere(launchPath(id));
     },
   };
+}
+
+const unfinished = '.new';
+
+/** For root only. Whoever reads, and an agent that comes after one that was killed, finds the old text or the new one whole. */
+export function replaceFile(path: string, text: string): void {
+  writeFileSync(`${path}${unfinished}`, text, { mode: 0o600 });
+  renameSync(`${path}${unfinished}`, path);
+}
+
+/** What a `replaceFile` that was killed left in the directory. */
+export function removeUnfinished(directory: string): void {
+  for (const name of readdirSync(directory)) if (name.endsWith(unfinished)) rmSync(`${directory}/${name}`);
 }
 
 /** Ids become file and cgroup names. */

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
@@ -146,6 +146,21 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
     await node.containerizer.recover([spec.containerId]);
     expect(await node.containerizer.usage(spec.containerId)).toMatchObject({ cpusLimit: 3, memLimitBytes: 128 << 20 });
     await node.containerizer.destroy(spec.containerId);
+  });
+
+  test('an update that was cut short leaves the record as it was: the container goes on', async () => {
+    const spec = node.spec({ command: ['sleep', '1000'] });
+    await node.containerizer.launch(spec);
+    const before = openSync(launchRecord(spec), 'r');
+    await node.containerizer.update(spec.containerId, { ...spec.resources, limits: { cpus: 3 } });
+    // The one that was in force until the new one was whole.
+    expect(JSON.parse(readFileSync(before, 'utf8'))).toMatchObject({ spec: { resources: { limits: {} } } });
+    closeSync(before);
+    writeFileSync(`${launchRecord(spec)}.new`, '{"bootId":"x","spec":{"cont');
+    await node.restart();
+    expect(await node.containerizer.recover([spec.containerId])).toMatchObject([{ running: true }]);
+    await node.containerizer.destroy(spec.containerId);
+    expect(records()).toEqual([]);
   });
 
   test('an agent killed at any moment of its launches leaves nothing that recovery does not find', async () => {
