@@ -5,6 +5,7 @@ import type { TaskManager } from './manager.ts';
 import { type ContainerRecord, containerIdOf, expectedContainerIds, type TaskRecord } from './record.ts';
 import { upgradeRecord } from './record-upgrade.ts';
 import type { TaskRunner } from './runner.ts';
+import { removeEmptyPaths } from './sandbox.ts';
 
 /**
  * Takes running containers back, learns how others ended, destroys containers that no record knows. Runners exist for all records when it
@@ -18,6 +19,7 @@ export async function recoverTasks(context: TaskContext, manager: TaskManager): 
   await context.memoryVolumes.recover(records.flatMap(({ phase, groupId }) => (phase === 'Cleaned' ? [] : [groupId])));
   await context.networks.recover(records.filter(({ phase }) => phase !== 'Cleaned').map(({ groupId }) => groupId));
   await context.diskLimits.recover(expected);
+  await removeEmptyPaths(context.sandboxRoot);
   for (const { uid, phase, userNamespace } of records)
     if (userNamespace && phase !== 'Cleaned') context.idRanges?.adopt(uid, userNamespace);
   for (const record of records) {

@@ -58,6 +58,29 @@ export async function removeSandbox(root: string, key: SandboxKey): Promise<void
   const latest = join(base, 'latest');
   const target = await readlink(latest).catch(() => undefined);
   if (target === join('runs', key.groupId)) await rm(latest, { force: true });
+  await rm(unfinishedLatest(base, key), { force: true });
+  await removePath(root, key);
+}
+
+/**
+ * Removes what is left of the paths to sandboxes that are gone: an agent was killed while it removed, or made, one. For the start of an agent: nobody may
+ * be making a sandbox.
+ */
+export async function removeEmptyPaths(root: string): Promise<void> {
+  for (const namespace of await names(root)) {
+    for (const task of await names(join(root, namespace))) {
+      const base = join(root, namespace, task);
+      if ((await names(join(base, 'runs'))).length > 0) continue;
+      const links = (await names(base)).filter((name) => name === 'latest' || name.startsWith('latest.'));
+      for (const name of links) await rm(join(base, name), { force: true });
+      await removePath(root, { namespace, task });
+    }
+    await removeIfEmpty(join(root, namespace));
+  }
+}
+
+async function removePath(root: string, key: Pick<SandboxKey, 'namespace' | 'task'>): Promise<void> {
+  const base = taskPath(root, key);
   for (const directory of [join(base, 'runs'), base, join(root, key.namespace)]) {
     if (!(await removeIfEmpty(directory))) return;
   }
@@ -91,23 +114,29 @@ async function own(path: string, { uid, gid }: { uid: number; gid: number }): Pr
 }
 
 async function pointLatest(root: string, key: SandboxKey): Promise<void> {
-  const latest = join(taskPath(root, key), 'latest');
+  const base = taskPath(root, key);
+  const latest = join(base, 'latest');
   const target = join('runs', key.groupId);
   try {
     await symlink(target, latest);
   } catch {
     // There is one of an earlier run: put the new one in its place in one step.
-    const temporary = `${latest}.${key.groupId}`;
+    const temporary = unfinishedLatest(base, key);
     await rm(temporary, { force: true });
     await symlink(target, temporary);
     await rename(temporary, latest);
   }
 }
 
+function unfinishedLatest(base: string, { groupId }: SandboxKey): string {
+  return join(base, `latest.${groupId}`);
+}
+
+/** Also true when it was not there: a removal that was cut short goes on with what is above it. */
 function removeIfEmpty(directory: string): Promise<boolean> {
   return rmdir(directory).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
   );
 }
 
@@ -115,7 +144,7 @@ async function names(directory: string): Promise<string[]> {
   return readdir(directory).catch(() => []);
 }
 
-function taskPath(root: string, key: SandboxKey): string {
+function taskPath(root: string, key: Pick<SandboxKey, 'namespace' | 'task'>): string {
   return join(root, segment(key.namespace), segment(key.task));
 }
 
