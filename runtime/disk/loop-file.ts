@@ -53,6 +53,11 @@ export async function unmountLoopFile(mountPoint: string): Promise<void> {
   if (mounted?.source.startsWith('/dev/loop')) await unmount([mountPoint]);
 }
 
+/** Takes the file away, with what a call that was killed while it made the file left. Nothing of it is mounted. Idempotent. */
+export async function removeLoopFile(file: string): Promise<void> {
+  for (const path of [unfinishedFile(file), file]) await rm(path, { force: true });
+}
+
 /**
  * Makes file and file system larger. A smaller size changes nothing. Resolves to the size it has then. Idempotent. While it is mounted the
  * kernel asks for CAP_SYS_RESOURCE: without it, it rejects until nobody uses the volume.
@@ -90,7 +95,7 @@ async function makeFile({ file, sizeBytes, reserve }: LoopFileOptions): Promise<
   if (sizeBytes < SMALLEST_LOOP_FILE)
     throw new CommandFailed(`a file system of ${sizeBytes} bytes is too small: at least ${SMALLEST_LOOP_FILE}`);
   await mkdir(dirname(file), { recursive: true, mode: 0o700 });
-  const temporary = `${file}.making`;
+  const temporary = unfinishedFile(file);
   await rm(temporary, { force: true });
   const made = await open(temporary, 'wx', 0o600);
   await made.close();
@@ -111,6 +116,11 @@ async function makeFile({ file, sizeBytes, reserve }: LoopFileOptions): Promise<
         })
       : error;
   }
+}
+
+/** Always the same, so that it is found again. */
+function unfinishedFile(file: string): string {
+  return `${file}.making`;
 }
 
 async function setSize(file: string, sizeBytes: number, reserve: boolean): Promise<void> {

@@ -9,11 +9,11 @@
  * A limit is on disk before it is put in force, and is forgotten after everything of it is gone.
  */
 import { createHash } from 'node:crypto';
-import { lstat, rm } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
 import { openCheckpointDirectory } from '../../checkpoint/directory.ts';
-import { mountLoopFile } from '../../disk/loop-file.ts';
+import { mountLoopFile, removeLoopFile } from '../../disk/loop-file.ts';
 import type { ProjectIds } from '../../disk/project-ids.ts';
 import type { ProjectQuota } from '../../disk/project-quota.ts';
 import { detachSandbox } from './detach-sandbox.ts';
@@ -157,6 +157,11 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
     known.delete(record.sandbox);
   };
 
+  /** Also numbers of sandboxes without a record: a number is on disk before the limit that has it. */
+  const releaseProjects = async (which: (sandbox: string) => boolean | Promise<boolean>): Promise<void> => {
+    for (const sandbox of projectIds.list()) if (await which(sandbox)) await projectIds.release(sandbox);
+  };
+
   /** What of it outlives its container. */
   const end = async (record: LimitRecord): Promise<void> => {
     watch.delete(record.containerId);
@@ -222,14 +227,12 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
     async releasing(directory) {
       for (const record of below(known.values(), directory)) {
         await end(record);
-        if (record.file !== undefined) await rm(record.file, { force: true });
+        if (record.file !== undefined) await removeLoopFile(record.file);
       }
     },
     async released(directory) {
-      for (const record of below(known.values(), directory)) {
-        if (record.project !== undefined) await projectIds.release(record.sandbox);
-        await forget(record);
-      }
+      await releaseProjects((sandbox) => isAt(directory, sandbox));
+      for (const record of below(known.values(), directory)) await forget(record);
     },
     async recover(liveContainerIds) {
       const live = new Set(liveContainerIds);
@@ -239,19 +242,32 @@ export async function openDiskLimits(options: DiskLimitsOptions): Promise<DiskLi
           continue;
         }
         await end(record);
-        if ((await lstat(record.sandbox).catch(() => undefined)) !== undefined) continue;
+        if (await exists(record.sandbox)) continue;
         // Its removal was cut short after the sandbox was gone.
-        if (record.file !== undefined) await rm(record.file, { force: true });
+        if (record.file !== undefined) await removeLoopFile(record.file);
         if (record.project !== undefined) await projectIds.release(record.sandbox);
         await forget(record);
       }
+      await releaseProjects(async (path) => isAt(sandboxRoot, path) && !(await exists(path)));
     },
     close: () => watch.close(),
   };
 }
 
 function below(records: Iterable<LimitRecord>, directory: string): LimitRecord[] {
-  return [...records].filter(({ sandbox }) => sandbox === directory || sandbox.startsWith(`${directory}/`));
+  return [...records].filter(({ sandbox }) => isAt(directory, sandbox));
+}
+
+/** The directory itself, or below it. */
+function isAt(directory: string, path: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
+function exists(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** Unique per sandbox, and a name that a file can have. */

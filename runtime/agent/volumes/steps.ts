@@ -1,7 +1,8 @@
 /** What the agent does for a Volume: make its directory, keep to its size, remove its data. Each step can be repeated after a crash. */
-import { chown, readdir, rm, stat } from 'node:fs/promises';
+import { chown, readdir, stat } from 'node:fs/promises';
 import { formatBytes, parseBytes } from '../../../crds/quantity.ts';
 import type { Volume } from '../../../crds/types.generated.ts';
+import { removeLoopFile } from '../../disk/loop-file.ts';
 import {
   emptyMountVolume,
   ensureMountVolume,
@@ -82,7 +83,7 @@ export async function remove(volume: Volume, parts: StepParts): Promise<void> {
   } else {
     await detachVolume({ path });
     await removeVolumeDirectory({ root: disk.path, role, id: persistenceId });
-    await rm(file, { force: true });
+    await removeLoopFile(file);
     await parts.projectIds.release(path);
   }
   await parts.identities.forget({ role, persistenceId, ...(disk.name !== undefined && { disk: disk.name }) });
