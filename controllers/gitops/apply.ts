@@ -14,11 +14,15 @@ export interface AppliedObject {
   result: ApplyResult;
 }
 
-/** Creates the object or patches it to what the document says. Rejects with the API server's error, which names the field. */
+/**
+ * Creates the object, once `beforeCreation` has resolved, or patches it to what the document says. Rejects with the API server's error, which names the
+ * field.
+ */
 export async function applyDocument(
   client: ApiClient,
   mapper: RestMapper,
   document: ManifestDocument,
+  beforeCreation: () => Promise<void> = async () => {},
 ): Promise<AppliedObject> {
   const { resource, key } = await locate(mapper, document);
   const desired = structuredClone(document.object) as ApiObject & Record<string, unknown>;
@@ -28,6 +32,7 @@ export async function applyDocument(
   desired.metadata.annotations = { ...desired.metadata.annotations, [LAST_APPLIED]: annotation };
   const current = await client.get(resource, key);
   if (!current) {
+    await beforeCreation();
     await client.create(resource, desired);
     return { resource, key, result: 'created' };
   }

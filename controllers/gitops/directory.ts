@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { watch as watchFiles } from 'chokidar';
 import type { ApiClient } from '../machinery/client/client.ts';
-import { type ApplyResult, applyDocument } from './apply.ts';
+import { type AppliedObject, type ApplyResult, applyDocument, locate } from './apply.ts';
 import { type ManifestDocument, type ManifestError, readManifests } from './documents.ts';
 import { createInventory, type InventoryEntry, inventoryId } from './inventory.ts';
-import { createRestMapper } from './mapping.ts';
+import { createRestMapper, type RestMapper } from './mapping.ts';
 
 export type DirectoryEvent =
   | { type: ApplyResult | 'pruned'; kind: string; namespace?: string; name: string; source: string }
@@ -48,12 +48,18 @@ export async function syncDirectory({
   const before = await inventory.read();
   const entries: InventoryEntry[] = [];
   const broken = new Set(errors.map((error) => error.file));
-  for (const document of byDependency(documents)) {
+  const ordered = byDependency(documents);
+  const noted = new Map(before.map((entry) => [inventoryId(entry), entry]));
+  for (const [index, document] of ordered.entries()) {
     try {
-      const { resource, key, result } = await applyDocument(client, mapper, document);
-      const { group, version, plural, kind, namespaced } = resource;
-      entries.push({ group, version, plural, kind, namespaced, ...key, file: document.file });
-      onEvent({ type: result, kind, ...key, source: document.source });
+      const { resource, key, result } = await applyDocument(client, mapper, document, async () => {
+        const missing = await missingObjects(client, mapper, ordered.slice(index), noted);
+        if (missing.length === 0) return;
+        for (const entry of missing) noted.set(inventoryId(entry), entry);
+        await inventory.write([...noted.values()]);
+      });
+      entries.push(entryOf({ resource, key }, document));
+      onEvent({ type: result, kind: resource.kind, ...key, source: document.source });
     } catch (error) {
       broken.add(document.file);
       errors.push({ file: document.file, place: document.source, message: (error as Error).message });
@@ -95,6 +101,35 @@ export async function followDirectory(options: DirectoryOptions, signal: AbortSi
   } finally {
     await watcher.close();
   }
+}
+
+/**
+ * What is about to be created and not in the inventory yet. It is noted there first, all at once: what a pass that was killed had created would be
+ * nobody's otherwise, and never be pruned. An object that was there before us is noted when the pass is over.
+ */
+async function missingObjects(
+  client: ApiClient,
+  mapper: RestMapper,
+  documents: ManifestDocument[],
+  noted: ReadonlyMap<string, InventoryEntry>,
+): Promise<InventoryEntry[]> {
+  const missing = documents.map(async (document) => {
+    // Of a kind that comes with a document before it: it is looked at again when it is its turn.
+    const located = await locate(mapper, document).catch(() => undefined);
+    if (located === undefined) return [];
+    const entry = entryOf(located, document);
+    if (noted.has(inventoryId(entry)) || (await client.get(located.resource, located.key))) return [];
+    return [entry];
+  });
+  return (await Promise.all(missing)).flat();
+}
+
+function entryOf(
+  { resource, key }: Pick<AppliedObject, 'resource' | 'key'>,
+  { file }: ManifestDocument,
+): InventoryEntry {
+  const { group, version, plural, kind, namespaced } = resource;
+  return { group, version, plural, kind, namespaced, ...key, file };
 }
 
 async function prune(
