@@ -1,11 +1,12 @@
 /** A directory of checkpoints of one kind, one file per name: the agent's task records. */
-import { mkdir, readdir, unlink } from 'node:fs/promises';
+import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   type CheckpointKind,
   CheckpointTooNew,
   readCheckpoint,
   removeCheckpoint,
+  removeUnfinished,
   type WriteOptions,
   writeCheckpoint,
 } from './file.ts';
@@ -85,11 +86,8 @@ async function loadAll<T>(
   options: CheckpointDirectoryOptions,
 ): Promise<Map<string, T>> {
   const found = new Map<string, T>();
+  await removeUnfinished(path);
   for (const file of await readdir(path)) {
-    if (file.endsWith('.tmp')) {
-      await unlink(join(path, file)).catch(() => {});
-      continue;
-    }
     if (!file.endsWith('.json')) continue;
     try {
       const data = await readCheckpoint<T>(join(path, file), kind);

@@ -3,7 +3,7 @@
  * survives a crash and a power cut: temporary file, fsync, rename, fsync of the directory.
  */
 import { closeSync, fdatasync, open, rename, writeSync } from 'node:fs';
-import { readFile, unlink } from 'node:fs/promises';
+import { readdir, readFile, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { syncDirectory } from './directory-sync.ts';
@@ -43,6 +43,7 @@ interface Envelope {
 // What changes the file system's tables can wait for a journal commit of another process, so it is not done on this thread.
 const [openFile, datasync, renameFile] = [promisify(open), promisify(fdatasync), promisify(rename)];
 
+const unfinished = '.tmp';
 let temporaryCounter = 0;
 
 export interface WriteOptions {
@@ -61,7 +62,7 @@ export async function writeCheckpoint(
 ): Promise<void> {
   const envelope: Envelope = { kind: kind.kind, version: kind.version, data };
   temporaryCounter += 1;
-  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${temporaryCounter}.tmp`);
+  const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.${temporaryCounter}${unfinished}`);
   try {
     await writeFile(temporary, `${JSON.stringify(envelope)}\n`, durable);
     await renameFile(temporary, path);
@@ -82,6 +83,12 @@ export async function readCheckpoint<T>(path: string, kind: CheckpointKind): Pro
     throw error;
   }
   return decode<T>(path, text, kind);
+}
+
+/** What writers that were killed left in the directory. Nobody may be writing there. */
+export async function removeUnfinished(directory: string): Promise<void> {
+  for (const name of await readdir(directory))
+    if (name.endsWith(unfinished)) await unlink(join(directory, name)).catch(() => {});
 }
 
 /** Removes the file; not an error when it is not there. Without fsync: a file that comes back after a power cut is removed again. */

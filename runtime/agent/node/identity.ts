@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { readCheckpoint, writeCheckpoint } from '../../checkpoint/file.ts';
+import { readCheckpoint, removeUnfinished, writeCheckpoint } from '../../checkpoint/file.ts';
 
 export interface StoredIdentity {
   name: string;
@@ -23,8 +23,12 @@ export class AgentNameChanged extends Error {
   }
 }
 
-/** Reads the identity, or makes one at the first start. A stored name outlives changes of the host's name. */
+/**
+ * Reads the identity, or makes one at the first start. A stored name outlives changes of the host's name. Also removes what an agent that was killed had
+ * not finished in the directory: the caller has the lock.
+ */
 export async function loadIdentity(metaDir: string, wantedName: string | undefined): Promise<StoredIdentity> {
+  await removeUnfinished(metaDir);
   const path = join(metaDir, 'agent.json');
   const stored = await readCheckpoint<StoredIdentity>(path, KIND);
   if (stored !== undefined) {

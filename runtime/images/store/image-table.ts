@@ -5,7 +5,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type CheckpointDirectory, openCheckpointDirectory } from '../../checkpoint/directory.ts';
-import { type CheckpointKind, readCheckpoint, writeCheckpoint } from '../../checkpoint/file.ts';
+import { type CheckpointKind, readCheckpoint, removeUnfinished, writeCheckpoint } from '../../checkpoint/file.ts';
 import type { ImageConfig } from '../images.ts';
 
 export interface ImageRecord {
@@ -53,6 +53,7 @@ export async function openImageTable(
   onProblem: (error: Error) => void,
 ): Promise<ImageTable> {
   await mkdir(directory, { recursive: true, mode: 0o700 });
+  await removeUnfinished(directory);
   const lenient = { strict: false, onCorrupt: onProblem };
   const imageFiles = await openCheckpointDirectory<ImageRecord>(join(directory, 'images'), IMAGE, lenient);
   const holderFiles = await openCheckpointDirectory<string[]>(join(directory, 'holders'), HOLDER, lenient);

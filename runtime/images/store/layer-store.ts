@@ -6,7 +6,7 @@
 import { renameSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type CheckpointKind, readCheckpoint, writeCheckpoint } from '../../checkpoint/file.ts';
+import { type CheckpointKind, readCheckpoint, removeUnfinished, writeCheckpoint } from '../../checkpoint/file.ts';
 import type { UnpackedLayer } from '../unpack/unpack-layer.ts';
 import { removeBelow, syncFileSystem } from './launcher-tools.ts';
 
@@ -67,8 +67,13 @@ export async function openLayerStore({ directory, binary, bootId, onProblem }: O
   for (const name of await readdir(layers)) {
     const record = await readCheckpoint<LayerRecord>(join(layers, name, 'layer.json'), LAYER).catch(() => undefined);
     const isGood = record !== undefined && nameOf(record.id) === name && (record.isSynced || record.bootId === bootId);
-    if (isGood) known.set(record.id, record);
-    else discard(name);
+    if (!isGood) {
+      discard(name);
+      continue;
+    }
+    known.set(record.id, record);
+    // Only `sync` writes into a layer that is there.
+    if (!record.isSynced) await removeUnfinished(join(layers, name));
   }
 
   return {

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
@@ -37,6 +37,13 @@ test.each([
   const second = await keptCertificate(path, next, inDays(days));
   expect(second.cert).not.toBe(first.cert);
   expect(second.key).not.toBe(first.key);
+});
+
+test('a key that was being written when the process was killed does not stay', async () => {
+  writeFileSync(`${path}.key.0123abcd.tmp`, 'a private key');
+  writeFileSync(`${path}.key.of-the-operator.tmp`, '');
+  await keptCertificate(path, wanted, now);
+  expect(readdirSync(directory).sort()).toEqual(['endpoint.crt', 'endpoint.key', 'endpoint.key.of-the-operator.tmp']);
 });
 
 test('OpenSSL accepts it for what it is', async () => {

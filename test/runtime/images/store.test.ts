@@ -65,6 +65,19 @@ suite('the image store', () => {
     expect(readdirSync(join(bed.store, 'holders'))).toEqual(['c2.json']);
   });
 
+  test('has nothing left of what an agent was writing when it was killed', async () => {
+    await images.provision({ reference: image('a', [{ path: 'a' }]), holder: 'c1' });
+    await images.close();
+    const layer = join(bed.store, 'layers', layersOnDisk()[0]!);
+    const record = JSON.parse(readFileSync(join(layer, 'layer.json'), 'utf8'));
+    writeFileSync(join(layer, 'layer.json'), JSON.stringify({ ...record, data: { ...record.data, isSynced: false } }));
+    writeFileSync(join(layer, '.layer.json.1.1.tmp'), 'half');
+    writeFileSync(join(bed.store, '.references.json.1.1.tmp'), 'half');
+    images = await bed.open();
+    expect([...readdirSync(layer), ...readdirSync(bed.store)].filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(names()).toEqual(['a']);
+  });
+
   test('removes a layer with the last image that has it', async () => {
     const shared = [{ path: 'shared', content: 'x'.repeat(1000) }];
     await images.pull({ reference: image('a', shared, [{ path: 'a' }]) });
