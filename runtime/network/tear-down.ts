@@ -28,13 +28,14 @@ export async function tearDown(context: NetworkContext, groupId: string): Promis
 
 async function removeDirectory({ launcher }: NetworkContext, directory: string): Promise<void> {
   // Most tasks have no directory: no process is started for them.
-  if (!(await exists(directory))) return;
-  await Promise.all(
-    TASK_FILES.flatMap((name) => [name, `${name}.new`]).map((name) => rm(join(directory, name), { force: true })),
-  );
-  if (await exists(join(directory, 'net'))) await releaseNamespaces(directory, launcher);
-  await removeIfEmpty(directory);
-  // Others keep things of the task beside it.
+  if (await exists(directory)) {
+    await Promise.all(
+      TASK_FILES.flatMap((name) => [name, `${name}.new`]).map((name) => rm(join(directory, name), { force: true })),
+    );
+    if (await exists(join(directory, 'net'))) await releaseNamespaces(directory, launcher);
+    await removeIfEmpty(directory);
+  }
+  // Others keep things of the task beside it. An agent that was killed may have come no further than to here.
   await removeIfEmpty(dirname(directory));
 }
 

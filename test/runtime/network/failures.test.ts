@@ -92,6 +92,22 @@ function chain(name: string, types: string[], change: Record<string, unknown> = 
     expect(await bed.leftovers()).toEqual(nothing);
   });
 
+  test('an agent killed between the two directories of a task leaves neither', async () => {
+    const id = randomUUID();
+    await bed.plugin('plain', 'echo "$result"');
+    await bed.configure('10.conflist', chain('blue', ['plain']));
+    await bed.networks.setUp(cniTask(blue), id);
+    const directory = join(bed.options.runtimeDir, 'tasks', id, 'network');
+    await rm(join(directory, 'hosts'));
+    await rm(join(directory, 'hostname'));
+    await rm(join(directory, 'resolv.conf'));
+    await releaseNamespaces(directory);
+    expect(await bed.leftovers()).toMatchObject({ records: [`${id}.json`], directories: [id] });
+    await bed.reopen();
+    await bed.networks.recover([]);
+    expect(await bed.leftovers()).toEqual(nothing);
+  });
+
   test('an agent killed at any moment of the set-up leaves nothing that recovery does not find', async () => {
     await bed.configure(
       '10.conflist',
