@@ -2,7 +2,7 @@
  * What the runtime is given of each container, and what it leaves: `<directory>/<id>/` with `config.json` (it has the environment: root only), `pid` and
  * `log`. On tmpfs: after a restart of the machine nothing of it is wanted.
  */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { checkedId } from '../native/records.ts';
 
 export interface Bundles {
@@ -19,9 +19,15 @@ export interface Bundles {
   remove(containerId: string): void;
 }
 
+const execPrefix = 'exec-';
+
 export function openBundles(directory: string): Bundles {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const pathOf = (id: string) => `${directory}/${checkedId(id)}`;
+  // The environments of commands that an earlier agent ran, and whose names are ours if it had our pid, as in a pod.
+  for (const id of readdirSync(directory))
+    for (const file of readdirSync(pathOf(id)))
+      if (file.startsWith(execPrefix)) rmSync(`${pathOf(id)}/${file}`, { force: true });
   return {
     pathOf,
     pidFile: (id) => `${pathOf(id)}/pid`,
@@ -31,7 +37,8 @@ export function openBundles(directory: string): Bundles {
       writeFileSync(`${pathOf(id)}/config.json`, JSON.stringify(config), { mode: 0o600, flag: 'wx' });
     },
     writeExec(id, name, process) {
-      const files = { process: `${pathOf(id)}/exec-${name}.json`, pid: `${pathOf(id)}/exec-${name}.pid` };
+      const base = `${pathOf(id)}/${execPrefix}${name}`;
+      const files = { process: `${base}.json`, pid: `${base}.pid` };
       writeFileSync(files.process, JSON.stringify(process), { mode: 0o600, flag: 'wx' });
       return {
         ...files,
