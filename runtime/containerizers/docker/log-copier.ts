@@ -2,7 +2,7 @@
  * Brings a container's output from the engine, which keeps it, into the sandbox, where every log is read. The place up to which it was copied is
  * kept beside the launch record: another agent process goes on from there (and may repeat the last piece if this one was killed).
  */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { LogSink } from '../../launcher/operations.ts';
 import type { Engine } from './engine.ts';
@@ -31,7 +31,8 @@ const retryMs = 1000;
 export function copyLogs({ engine, container, sinks, positionFile, onError }: LogCopyOptions): LogCopy {
   const stop = new AbortController();
   const files = { stdout: openLogFile(sinks.stdout), stderr: openLogFile(sinks.stderr) };
-  let position = readPosition(positionFile);
+  const place = openPosition(positionFile);
+  let { position } = place;
 
   const follow = async (): Promise<void> => {
     // `since` has whole seconds in some versions: lines up to the position are left out here.
@@ -46,7 +47,7 @@ export function copyLogs({ engine, container, sinks, positionFile, onError }: Lo
       if (start && (time < start.time || (time === start.time && toSkip-- > 0))) continue;
       files[stream].write(data.subarray(space + 1));
       position = { time, count: position?.time === time ? position.count + 1 : 1 };
-      writeFileSync(positionFile, JSON.stringify(position), { mode: 0o600 });
+      place.keep(position);
     }
   };
   const run = async (): Promise<void> => {
@@ -64,6 +65,7 @@ export function copyLogs({ engine, container, sinks, positionFile, onError }: Lo
     } finally {
       files.stdout.close();
       files.stderr.close();
+      place.close();
     }
   };
   return { done: run(), stop: () => stop.abort() };
@@ -76,12 +78,16 @@ interface Position {
   count: number;
 }
 
-/** A file that was torn by a kill counts for none: everything is copied again. */
-function readPosition(path: string): Position | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Position;
-  } catch (error) {
-    if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+/** More than one takes, so that the next is written over all of the one before. */
+const positionBytes = 128;
+
+/** Each position is one write in place: an agent that is killed leaves the one before it or the new one. */
+function openPosition(path: string): { position: Position | undefined; keep(position: Position): void; close(): void } {
+  const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
+  const text = readFileSync(fd, 'utf8');
+  return {
+    position: text === '' ? undefined : (JSON.parse(text) as Position),
+    keep: (position) => void writeSync(fd, JSON.stringify(position).padEnd(positionBytes), 0),
+    close: () => closeSync(fd),
+  };
 }
