@@ -1,6 +1,6 @@
 /** `tepui down`: ends every task of a data directory and takes away what the agent made outside of it. */
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
@@ -41,6 +41,8 @@ export interface CleanupOptions {
   /** Told of each task that is ended. */
   onTask?: (task: { namespace: string; name: string }) => void;
 }
+
+const movedPrefix = '.removing-';
 
 /** How many tasks were ended. */
 export interface CleanupResult {
@@ -110,7 +112,10 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
   }
 }
 
-/** Nothing uses them now. A task can nest directories deeper than a path is long, so the tree is walked by descriptors. */
+/**
+ * Nothing uses them now. A task can nest directories deeper than a path is long, so the tree is walked by descriptors; what a clean-up that was killed had
+ * moved up for that is removed with them.
+ */
 async function removeStored(paths: AgentPaths, wanted: NonNullable<CleanupOptions['remove']>): Promise<void> {
   const directories = [
     ...(wanted.sandboxes ? [paths.sandboxes] : []),
@@ -118,9 +123,11 @@ async function removeStored(paths: AgentPaths, wanted: NonNullable<CleanupOption
     ...(wanted.fetched ? [join(paths.root, 'fetcher')] : []),
   ].filter((path) => existsSync(path));
   if (directories.length === 0) return;
+  const moved = (await readdir(paths.root)).filter((name) => name.startsWith(movedPrefix));
   const root = await openDirectory(paths.root);
   try {
-    for (const directory of directories) await removeTree(root, basename(directory), '.removing-');
+    for (const name of [...directories.map((path) => basename(path)), ...moved])
+      await removeTree(root, name, movedPrefix);
   } finally {
     await root.close();
   }
