@@ -35,7 +35,9 @@ export async function mountLoopFile(options: LoopFileOptions): Promise<void> {
   const { file, mountPoint, owner } = options;
   if (!(await isMountPoint(mountPoint))) {
     if ((await stat(file).catch(() => undefined)) === undefined) await makeFile(options);
-    await runCommand('mount', ['-n', '-t', 'ext4', '-o', 'loop,nosuid,nodev,noatime', file, mountPoint]);
+    await runCommand('mount', ['-n', '-t', 'ext4', '-o', 'loop,nosuid,nodev,noatime', file, mountPoint], {
+      lock: file,
+    });
   }
   // mkfs makes it. As long as it is there the file system is as new, and a call before this one may have been cut short.
   const mark = join(mountPoint, 'lost+found');
@@ -59,8 +61,8 @@ export async function removeLoopFile(file: string): Promise<void> {
 }
 
 /**
- * Makes file and file system larger. A smaller size changes nothing. Resolves to the size it has then. Idempotent. While it is mounted the
- * kernel asks for CAP_SYS_RESOURCE: without it, it rejects until nobody uses the volume.
+ * Makes file and file system larger. A smaller size changes nothing. Resolves to the size it has then. Idempotent, also after a call that was killed
+ * when only the file was larger. While it is mounted the kernel asks for CAP_SYS_RESOURCE: without it, it rejects until nobody uses the volume.
  */
 export async function growLoopFile({
   file,
@@ -76,11 +78,11 @@ export async function growLoopFile({
     await runCommand('losetup', ['-c', device]);
     await runCommand('resize2fs', [device]);
   } else {
-    await runCommand('e2fsck', ['-f', '-p', file]).catch((error: unknown) => {
+    await runCommand('e2fsck', ['-f', '-p', file], { lock: file }).catch((error: unknown) => {
       // 1: errors were corrected.
       if (!(error instanceof CommandFailed) || error.exitCode !== 1) throw error;
     });
-    await runCommand('resize2fs', [file]);
+    await runCommand('resize2fs', [file], { lock: file });
   }
   return actual;
 }

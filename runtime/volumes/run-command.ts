@@ -17,12 +17,22 @@ export class CommandFailed extends Error {
 const timeoutMs = 60_000;
 const mostOutputBytes = 16 * 2 ** 20;
 
+export interface CommandOptions {
+  timeoutMs?: number;
+  /**
+   * A file that the tool has to itself. A tool outlives an agent that is killed: one that the next agent runs on the same file then waits until the first
+   * has ended.
+   */
+  lock?: string;
+}
+
 /** Resolves to what it wrote on its standard output. The arguments are not interpreted by any shell. */
-export function runCommand(program: string, args: string[], options: { timeoutMs?: number } = {}): Promise<string> {
+export function runCommand(program: string, args: string[], options: CommandOptions = {}): Promise<string> {
+  const [file, argv] = options.lock === undefined ? [program, args] : ['flock', [options.lock, program, ...args]];
   return new Promise((resolve, reject) => {
     execFile(
-      program,
-      args,
+      file,
+      argv,
       {
         // An agent started by a service manager may lack the directories of the administrator's tools.
         env: { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', LC_ALL: 'C' },
@@ -33,7 +43,7 @@ export function runCommand(program: string, args: string[], options: { timeoutMs
       (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);
         if ((error as NodeJS.ErrnoException).code === 'ENOENT')
-          return reject(new CommandFailed(`${program} is not installed on this machine`, { missing: true }));
+          return reject(new CommandFailed(`${file} is not installed on this machine`, { missing: true }));
         const lines = stderr.trim().split('\n');
         const said = lines.find((line) => line.startsWith(`${program}: `)) ?? (lines[0] || error.message);
         const exitCode = typeof error.code === 'number' ? error.code : undefined;

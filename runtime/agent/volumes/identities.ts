@@ -19,6 +19,8 @@ export interface Identity {
   path: string;
   /** The file system in a file that is mounted at `path` while the volume is used. */
   file?: string;
+  /** Of a Mount disk, whose directory is there before the volume: it was not given to the volume's owner yet. */
+  isNew?: true;
 }
 
 /** The data belongs to somebody else. The message says to whom. */

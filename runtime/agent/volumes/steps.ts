@@ -12,7 +12,7 @@ import {
 } from '../../volumes/index.ts';
 import { resolveUser, UserUnknown } from '../tasks/user.ts';
 import type { Disk } from './disks.ts';
-import { type Identities, IdentityTaken } from './identities.ts';
+import { type Identities, type Identity, IdentityTaken } from './identities.ts';
 import { NoPlace, type Place, placeOf } from './place.ts';
 import { applyLimit, detachVolume, EnforcementImpossible, type LimitParts, methodOf } from './volume-limit.ts';
 
@@ -46,25 +46,26 @@ export async function provide(volume: Volume, parts: StepParts): Promise<{ path:
   const place = placeOf(volume, parts.disks);
   const { disk, role, persistenceId, path } = place;
   const method = methodOf(volume, place);
-  const isNew = parts.identities.find(disk.name, role, persistenceId) === undefined;
-  await parts.identities.claim(
-    {
-      ...(disk.name !== undefined && { disk: disk.name }),
-      role,
-      persistenceId,
-      namespace: volume.metadata.namespace ?? '',
-      volume: volume.metadata.name ?? '',
-      uid: volume.metadata.uid ?? '',
-      path,
-      ...(method === 'File' && { file: place.file }),
-    },
-    parts.isLiving,
-  );
+  const before = parts.identities.find(disk.name, role, persistenceId);
+  // Of one that was just claimed when the agent was killed, too.
+  const isNew = disk.type === 'Mount' && (before === undefined || before.isNew === true);
+  const identity: Identity = {
+    ...(disk.name !== undefined && { disk: disk.name }),
+    role,
+    persistenceId,
+    namespace: volume.metadata.namespace ?? '',
+    volume: volume.metadata.name ?? '',
+    uid: volume.metadata.uid ?? '',
+    path,
+    ...(method === 'File' && { file: place.file }),
+  };
+  await parts.identities.claim({ ...identity, ...(isNew && { isNew }) }, parts.isLiving);
   const owner = ownerOf(volume);
   if (disk.type !== 'Mount') {
     await ensureVolumeDirectory({ root: disk.path, role, id: persistenceId, owner });
   } else if (isNew) {
     await ensureMountVolume(path, owner);
+    await parts.identities.claim(identity, parts.isLiving);
   }
   return { path, capacity: formatBytes(await applyLimit(volume, place, parts)) };
 }

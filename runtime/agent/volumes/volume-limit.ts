@@ -80,9 +80,9 @@ export async function detachVolume({ path }: Pick<Place, 'path'>): Promise<void>
 async function growFile({ file, path }: Place, sizeBytes: number): Promise<number> {
   if (!(await exists(file))) return sizeBytes;
   const { size } = await stat(file);
-  if (size === sizeBytes) return size;
   if (size > sizeBytes)
     throw new EnforcementImpossible('spec.size: a volume with enforcement File cannot become smaller');
+  // Also a file that has the size: its file system may not have it yet.
   return growLoopFile({ file, mountPoint: path, sizeBytes, reserve: true });
 }
 

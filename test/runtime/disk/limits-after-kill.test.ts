@@ -1,13 +1,9 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { pino } from 'pino';
-import type { Volume } from '../../../crds/types.generated.ts';
 import { openDiskLimits } from '../../../runtime/agent/disk-limits/disk-limits.ts';
-import type { Disk } from '../../../runtime/agent/volumes/disks.ts';
-import { openIdentities } from '../../../runtime/agent/volumes/identities.ts';
-import { provide, remove } from '../../../runtime/agent/volumes/steps.ts';
 import { openCheckpointDirectory } from '../../../runtime/checkpoint/directory.ts';
 import { openProjectIds } from '../../../runtime/disk/project-ids.ts';
 import type { ProjectQuota } from '../../../runtime/disk/project-quota.ts';
@@ -74,27 +70,5 @@ describe('a disk limit whose agent was killed', () => {
     await limits.recover([]);
     await limits.releasing(sandbox());
     expect(readdirSync(join(base, 'files'))).toEqual([]);
-  });
-
-  test('while the file of a volume was made: the space goes with the volume', async () => {
-    const disk: Disk = { type: 'Root', path: join(base, 'disk') };
-    const volume = {
-      metadata: { namespace: 'default', name: 'data', uid: '1' },
-      spec: { size: '8Mi', enforcement: 'File' },
-      status: { state: 'Bound', agentName: 'a' },
-    } as Volume;
-    const parts = {
-      quota,
-      projectIds: await openIds(),
-      identities: await openIdentities(join(base, 'identities')),
-      disks: [disk],
-      isLiving: () => true,
-    };
-    await provide(volume, parts);
-    const unfinished = join(disk.path, 'files/*/default.data.img.making');
-    mkdirSync(join(disk.path, 'files/*'), { recursive: true });
-    writeFileSync(unfinished, '');
-    await remove(volume, parts);
-    expect(existsSync(unfinished)).toBe(false);
   });
 });
