@@ -46,7 +46,7 @@ function withStart(record: TaskRecord, container: ContainerRecord, found: Found)
 }
 
 async function observeContainer(
-  { agent, containerizer }: TaskContext,
+  { agent, containerizer, logger }: TaskContext,
   runner: TaskRunner,
   container: ContainerRecord,
   found: Found,
@@ -56,6 +56,14 @@ async function observeContainer(
   const containerId = containerIdOf(record, container);
   const entry = found.get(containerId);
   if (entry?.running) {
+    // As the record has it: an agent that was killed between the two may have left it otherwise, and then nobody would come back to it.
+    const frozen = container.frozen === true && container.stop === undefined;
+    await containerizer.freeze?.(containerId, frozen).catch((err: unknown) => {
+      logger.debug(
+        { err, containerID: containerId, task: runner.name() },
+        'a container could not be frozen or resumed',
+      );
+    });
     runner.follow(name, containerId);
   } else if (entry !== undefined) {
     runner.views.set(name, { kind: 'Ended', termination: await containerizer.wait(containerId) });

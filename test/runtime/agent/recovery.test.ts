@@ -5,9 +5,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Agent, Lease, Task } from '../../../controllers/machinery/client/resources.ts';
 import { AgentAlreadyRunning, cleanupAgent, startAgent } from '../../../runtime/agent/index.ts';
+import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
+// Where containers are frozen; cgroup v1 alone has another file.
+const unified = noContainers() === undefined ? detectCgroups().unified : undefined;
 const PROGRAM = new URL('support/agent-process.ts', import.meta.url).pathname;
 
 suite('an agent that ends and comes back', () => {
@@ -88,6 +91,35 @@ suite('an agent that ends and comes back', () => {
     await platform.untilDeleted('deleted');
     await agent.close();
   }, 60_000);
+
+  (unified === undefined ? test.skip : test)(
+    'a container that it was freezing, or resuming, when it was killed is as its record has it',
+    async () => {
+      const first = await platform.startAgent();
+      await first.ready;
+      for (const name of ['runs', 'stands']) await platform.createTask(name, { command: ['sleep', '1000'] });
+      const runs = await platform.untilState('runs', 'Running');
+      await platform.untilState('stands', 'Running');
+      await platform.client.mergePatch(
+        Task,
+        { namespace: NAMESPACE, name: 'stands' },
+        { spec: { desiredState: 'Frozen' } },
+      );
+      const stands = await platform.until('stands', ({ status }) => status?.containers?.[0]?.reason === 'Frozen');
+      const freezeFile = ({ status }: typeof runs) => {
+        const pid = status!.containers![0]!.pid!;
+        const path = /^0::(.*)$/m.exec(readFileSync(`/proc/${pid}/cgroup`, 'utf8'))![1];
+        return join(unified!, path!, 'cgroup.freeze');
+      };
+      await first.close();
+      writeFileSync(freezeFile(runs), '1');
+      writeFileSync(freezeFile(stands), '0');
+      const second = await platform.startAgent();
+      expect([runs, stands].map((task) => readFileSync(freezeFile(task), 'utf8').trim())).toEqual(['0', '1']);
+      await second.close();
+    },
+    60_000,
+  );
 
   test('after a restart of the machine its tasks are Gone, and those that had ended before keep their exit code', async () => {
     const first = await platform.startAgent();
