@@ -1,6 +1,6 @@
 /** One container as this agent process knows it. */
 import type { ContainerSpec, Limitation } from '../../isolators/isolator.ts';
-import type { LaunchedContainer, Termination } from '../containerizer.ts';
+import type { ContainerResources, LaunchedContainer, Termination } from '../containerizer.ts';
 
 export interface Container {
   containerId: string;
@@ -11,6 +11,8 @@ export interface Container {
   limitation?: Limitation;
   /** It was ended because what it shared with the task's other containers was lost. */
   groupLost?: true;
+  /** Of the process that keeps what a group shares: the resources of containers, by id, that were changed and are in its own as they are here. */
+  counted?: Record<string, ContainerResources>;
   termination: PromiseWithResolvers<Termination>;
   ended: boolean;
   /** The removal under way, shared by all who ask for it. */

@@ -206,7 +206,7 @@ async function updateContainer(
 ): Promise<void> {
   const { spec } = runningContainer(context, containerId);
   const own = spec ? ownResources({ ...spec, resources }) : resources;
-  if (spec?.groupId !== undefined && sharesLimits(spec)) updateShared(context, spec.groupId, spec.resources, resources);
+  if (spec?.groupId !== undefined && sharesLimits(spec)) updateShared(context, spec.groupId, spec, resources);
   for (const isolator of context.isolators) isolator.update?.(containerId, own);
   if (!spec) return;
   spec.resources = resources;

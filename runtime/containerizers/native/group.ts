@@ -122,19 +122,24 @@ export function ownResources(spec: ContainerSpec): ContainerResources {
   return { requests, limits: { ...limits, cpus: Infinity, memBytes: Infinity }, pids: Infinity };
 }
 
-/** A change of one container changes what all have together. */
+/**
+ * A change of one container changes what all have together. Idempotent: the container's own record comes later, and an agent that was killed in between is
+ * followed by one that does the same again.
+ */
 export function updateShared(
   context: NativeContext,
   groupId: string,
-  before: ContainerResources,
+  { containerId, resources: before }: Pick<ContainerSpec, 'containerId' | 'resources'>,
   after: ContainerResources,
 ): void {
   const pause = context.containers.get(pauseIdOf(groupId));
   if (!pause?.spec) return;
-  const resources = addResources(addResources(pause.spec.resources, after, 1), before, -1);
+  const counted = pause.counted?.[containerId] ?? before;
+  const resources = addResources(addResources(pause.spec.resources, after, 1), counted, -1);
   applyLimits(context, groupId, resources, 'change');
   pause.spec.resources = resources;
-  context.records.rewriteLaunch({ bootId: context.bootId, spec: pause.spec, env: {} });
+  pause.counted = { ...pause.counted, [containerId]: after };
+  context.records.rewriteLaunch({ bootId: context.bootId, spec: pause.spec, env: {}, counted: pause.counted });
 }
 
 function applyLimits(

@@ -11,11 +11,14 @@ import { unlink } from 'node:fs/promises';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import { parseExitRecord } from '../../launcher/exit-record.ts';
 import type { ExitRecord } from '../../launcher/operations.ts';
+import type { ContainerResources } from '../containerizer.ts';
 
 export interface LaunchRecord {
   bootId: string;
   spec: ContainerSpec;
   env: Record<string, string>;
+  /** As Container.counted. */
+  counted?: Record<string, ContainerResources>;
 }
 
 export interface ContainerRecords {

@@ -88,6 +88,7 @@ function takeBack(
   if (!launch && !exit) return undefined;
   const isSupervised = entry !== undefined && entry.state !== 'exited';
   const container = isSupervised ? runningContainer(entry, launch?.spec) : newContainer(containerId, launch?.spec);
+  if (launch?.counted) container.counted = launch.counted;
   containers.set(containerId, container);
   if (isSupervised) {
     launcher.track(containerId, records.exitPath(containerId));

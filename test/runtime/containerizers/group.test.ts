@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
@@ -242,6 +242,27 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
     const [file] = cgroupVersion === 'v2' ? ['memory.max'] : ['memory.limit_in_bytes'];
     const directory = `${controllers.get('memory')}/${node.cgroupRoot}/${shared.groupId}`;
     expect(Number(readFileSync(`${directory}/${file}`, 'utf8'))).toBe(129 * MiB);
+    await destroy(shared);
+  });
+
+  test('a larger limit counts once, also when the agent was killed before the container had it', async () => {
+    const own: ContainerResources = { requests: { cpus: 0.1, memBytes: 32 * MiB }, limits: { memBytes: 32 * MiB } };
+    const shared = group([{ name: 'a', shell: 'sleep 1000' }], {}, { resources: own });
+    await node.containerizer.prepareGroup!({ ...shared, resources: together(32 * MiB) });
+    const { containerId } = shared.one('a');
+    await node.containerizer.launch(shared.one('a'));
+    const record = join(node.runtimeDir, 'launches', `${containerId}.json`);
+    const before = readFileSync(record);
+    const [file] = cgroupVersion === 'v2' ? ['memory.max'] : ['memory.limit_in_bytes'];
+    const limit = () =>
+      Number(readFileSync(`${controllers.get('memory')}/${node.cgroupRoot}/${shared.groupId}/${file}`, 'utf8'));
+    for (const memBytes of [96 * MiB, 96 * MiB, 64 * MiB]) {
+      await node.containerizer.update(containerId, { ...own, limits: { memBytes } });
+      expect(limit()).toBe(memBytes + MiB);
+      writeFileSync(record, before);
+      await node.restart();
+      await node.containerizer.recover([containerId]);
+    }
     await destroy(shared);
   });
 
