@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
-import { openCheckpointDirectory } from '../checkpoint/directory.ts';
+import { type CheckpointDirectory, openCheckpointDirectory } from '../checkpoint/directory.ts';
 import type { Containerizer, Termination } from '../containerizers/containerizer.ts';
 import { unmountLoopFile } from '../disk/loop-file.ts';
 import { openNetworks } from '../network/index.ts';
@@ -23,12 +23,11 @@ import {
   type ContainerRecord,
   containerIdOf,
   expectedContainerIds,
-  type KillRecord,
   TASK_RECORD,
   type TaskRecord,
 } from './tasks/record.ts';
 import { upgradeRecord } from './tasks/record-upgrade.ts';
-import { type EndedRun, noteEnds, settled } from './tasks/steps.ts';
+import { beginKill, type EndedRun, noteEnds, settled } from './tasks/steps.ts';
 import { openIdentities } from './volumes/identities.ts';
 
 export interface CleanupOptions {
@@ -73,8 +72,9 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     );
     let ended = 0;
     await Promise.all(
-      live.map(async (record) => {
-        const isRunning = expectedContainerIds(record).some((id) => found.get(id)?.running);
+      live.map(async (task) => {
+        const isRunning = expectedContainerIds(task).some((id) => found.get(id)?.running);
+        const record = isRunning ? await beginEnd(records, task) : task;
         if (isRunning) {
           ended += 1;
           options.onTask?.(record);
@@ -83,7 +83,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
           record.containers.map((container) => endRun(containerizer, record, container, found)),
         );
         if (record.phase === 'Live') {
-          await records.write(record.uid, endedRecord(record, isRunning, ends.flat(), bootId));
+          await records.write(record.uid, endedRecord(record, ends.flat(), bootId));
         }
         for (const containerId of expectedContainerIds(record)) await containerizer.destroy(containerId);
         if (record.isGroup) await containerizer.destroyGroup?.(record.groupId);
@@ -140,6 +140,14 @@ async function takeBackNetworks({ root, runtimeDir }: AgentPaths, logger: Logger
   await networks.close();
 }
 
+/** Why it ends is on disk before anything of it does: who finds it half ended, after a kill of this process, goes on with that. */
+async function beginEnd(records: CheckpointDirectory<TaskRecord>, record: TaskRecord): Promise<TaskRecord> {
+  if (record.phase !== 'Live') return record;
+  const killed = beginKill(record, { cause: 'CleanUp', requestedAtMs: Date.now() }, undefined);
+  if (killed !== record) await records.write(record.uid, killed);
+  return killed;
+}
+
 type Found = Map<string, { running: boolean }>;
 
 /** How the container's run ended, after it was ended if it ran; nothing where there is no such run, or its end is noted. */
@@ -181,10 +189,7 @@ async function endContainer(
   return termination;
 }
 
-function endedRecord(record: TaskRecord, wasRunning: boolean, ends: EndedRun[], bootId: string): TaskRecord {
-  const now = Date.now();
-  const kill: KillRecord | undefined =
-    record.kill ?? (wasRunning ? { cause: 'CleanUp', requestedAtMs: now } : undefined);
-  const noted = noteEnds({ ...record, ...(kill && { kill }) }, ends, bootId);
-  return settled(noted, taskOutcome(noted, bootId), now);
+function endedRecord(record: TaskRecord, ends: EndedRun[], bootId: string): TaskRecord {
+  const noted = noteEnds(record, ends, bootId);
+  return settled(noted, taskOutcome(noted, bootId), Date.now());
 }

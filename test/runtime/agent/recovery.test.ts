@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { Agent, Lease, Task } from '../../../controllers/machinery/client/resources.ts';
 import { AgentAlreadyRunning, cleanupAgent, startAgent } from '../../../runtime/agent/index.ts';
+import { openContainerizer } from '../../../runtime/agent/node/containerizer.ts';
+import { preparePaths } from '../../../runtime/agent/node/paths.ts';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
+import type { Containerizer } from '../../../runtime/containerizers/containerizer.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
@@ -214,6 +217,32 @@ suite('an agent that ends and comes back', () => {
     expect(readdirSync(join(platform.dataDir, 'agent/containers'))).toEqual([]);
     expect(readdirSync(join(platform.dataDir, 'agent/meta/tasks'))).toEqual([]);
   }, 180_000);
+
+  test('a clean-up that is killed while a task ends leaves its reason: the next agent tells it', async () => {
+    const agent = await platform.startAgent();
+    await agent.ready;
+    await platform.createTask('half', { shell: 'trap "exit 0" TERM; while :; do sleep 0.05; done' });
+    await platform.untilState('half', 'Running');
+    await sleep(100);
+    await agent.close();
+    const { dataDir, runtimeRoot, logger } = platform;
+    const native = await openContainerizer(await preparePaths(dataDir, runtimeRoot), logger);
+    const containerizer: Containerizer = {
+      ...native,
+      async signal(...args) {
+        await native.signal(...args);
+        throw new Error('killed');
+      },
+    };
+    await expect(cleanupAgent({ dataDir, runtimeRoot, logger, containerizer })).rejects.toThrow('killed');
+    await native.close();
+    const next = await platform.startAgent();
+    expect((await platform.untilEnded('half')).status).toMatchObject({
+      state: 'Killed',
+      message: expect.stringContaining('clean-up'),
+    });
+    await next.close();
+  }, 60_000);
 
   test('a clean-up ends every task by its kill policy and leaves nothing on the machine; the next agent tells how they ended', async () => {
     const agent = await platform.startAgent();
