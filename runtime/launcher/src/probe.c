@@ -5,7 +5,9 @@
  */
 #include "launcher.h"
 #include <sched.h>
+#include <signal.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -77,6 +79,8 @@ static int flatten(const char *directory, char **layers, int count) {
 	struct world w = {.child = &child, .request = &request, .failure.op = -1, .empty = -1, .oom_fd = -1};
 	snprintf(merged, sizeof merged, "%s/merged", directory);
 	snprintf(copy, sizeof copy, "%s/root", directory);
+	/* The next agent removes the copy that this one does not live to see: nobody may be making it. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (separate_mounts() != 0) return 1;
 	if (mkdir(merged, 0700) < 0 && errno != EEXIST) return complain("make", merged);
 	w.root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
