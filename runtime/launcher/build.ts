@@ -92,6 +92,7 @@ export async function compile(args: string[]): Promise<string> {
   }
 }
 
+const abandonedMs = 3600_000;
 const known = new Set<string>();
 
 /** Paths of all that was built, or found and trusted, so far. */
@@ -121,6 +122,7 @@ async function findOrMake(name: string, make: (output: string) => Promise<void>)
     if (await isTrusted(path)) return path;
   }
   const directory = await firstWritable(directories);
+  await removeAbandoned(directory);
   const temporary = join(directory, `.${name}.${process.pid}`);
   try {
     await make(temporary);
@@ -137,6 +139,14 @@ async function isTrusted(path: string): Promise<boolean> {
   const found = await stat(path).catch(() => undefined);
   if (!found) return false;
   return (found.uid === 0 || found.uid === process.geteuid?.()) && (found.mode & 0o022) === 0;
+}
+
+/** What processes that were killed while they made a file have left: nothing takes so long to make. */
+async function removeAbandoned(directory: string): Promise<void> {
+  for (const name of (await readdir(directory)).filter((each) => /^\..+\.\d+$/.test(each))) {
+    const found = await stat(join(directory, name)).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > abandonedMs) await rm(join(directory, name), { force: true });
+  }
 }
 
 async function firstWritable(directories: string[]): Promise<string> {

@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { cp, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from '@jest/globals';
-import { buildLauncher } from '../../../runtime/launcher/build.ts';
+import { buildLauncher, cachedBuild } from '../../../runtime/launcher/build.ts';
 import { hasCompiler } from './harness.ts';
 
 const compiled = hasCompiler ? test : test.skip; // needs cc
@@ -55,6 +56,21 @@ compiled(
   },
   120_000,
 );
+
+compiled('what a build that was killed left goes with the next one, unless it may still be going on', async () => {
+  const directory = dirname(await buildLauncher());
+  const [old, young] = [1, 2].map((pid) => join(directory, `.tepui-launcher-test.${pid}`)) as [string, string];
+  const name = `test-${process.pid}`;
+  try {
+    for (const path of [old, young]) await writeFile(path, 'half');
+    const longAgo = Date.now() / 1000 - 2 * 3600;
+    await utimes(old, longAgo, longAgo);
+    await cachedBuild(name, (output) => writeFile(output, 'whole'));
+    expect([old, young].map(existsSync)).toEqual([false, true]);
+  } finally {
+    for (const path of [old, young, join(directory, name)]) await rm(path, { force: true });
+  }
+});
 
 compiled('without a compiler the message says what to install', async () => {
   const copy = await copySources();
