@@ -1,7 +1,7 @@
 /** Making directories below one in which somebody else may rename and link as he likes, without ever working outside of it. */
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { type FileHandle, lstat, mkdir, open, realpath, rename, rmdir } from 'node:fs/promises';
+import { type FileHandle, lstat, mkdir, open, opendir, realpath, rename, rmdir } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { entryOf, openDirectory, openEntry } from '../../volumes/anchored.ts';
 
@@ -12,6 +12,12 @@ export class LeadsOutside extends Error {
 
 /** As the kernel bounds them. */
 const mostLinks = 40;
+/** Of this process; what has another one's was left by an agent that was killed. */
+const unfinished = `.tepui-${randomUUID()}`;
+const anyUnfinished = /^\.tepui-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-\d+)?$/;
+/** A volume may have any number of entries, and a launch waits. */
+const mostLooked = 1000;
+let made = 0;
 
 export interface EnsureOptions {
   /** Of what is made; default root. */
@@ -81,22 +87,35 @@ async function makeDirectory(
 ): Promise<void> {
   const place = entryOf(directory, name);
   if (await lstat(place).then(() => true, isMissing)) return;
-  const temporary = `.tepui-${randomUUID()}`;
+  await removeUnfinished(directory);
+  made += 1;
+  const temporary = `${unfinished}-${made}`;
   await mkdir(entryOf(directory, temporary), { mode: 0o700 });
   try {
-    const made = await openEntry(directory, temporary);
+    const opened = await openEntry(directory, temporary);
     try {
-      if (owner !== undefined) await made.chown(owner.uid, owner.gid);
+      if (owner !== undefined) await opened.chown(owner.uid, owner.gid);
       // After the change of owner, and whatever the umask is.
-      await made.chmod(mode);
+      await opened.chmod(mode);
     } finally {
-      await made.close();
+      await opened.close();
     }
     await rename(entryOf(directory, temporary), place);
   } catch (error) {
     await rmdir(entryOf(directory, temporary)).catch(() => {});
     // Somebody was quicker.
     if (!['EEXIST', 'ENOTEMPTY', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+}
+
+/** Empty ones only: nothing of anybody's is lost. */
+async function removeUnfinished(directory: FileHandle): Promise<void> {
+  let looked = 0;
+  for await (const { name } of await opendir(entryOf(directory, '.'))) {
+    looked += 1;
+    if (looked > mostLooked) return;
+    if (!anyUnfinished.test(name) || name.startsWith(unfinished)) continue;
+    await rmdir(entryOf(directory, name)).catch(() => {});
   }
 }
 
