@@ -25,6 +25,8 @@ import { attachVolume, detachVolume, methodOf } from './volume-limit.ts';
 const RETRY_MS = 2_000;
 /** What was refused is looked at again: a disk may be mounted, other data removed. */
 const REFUSED_RETRY_MS = 15_000;
+/** No volume's key: what they all have together is done one after the other. */
+const FORGOTTEN = '';
 /** Of the size, in `status.used`. */
 const USED_STEPS = 32;
 
@@ -171,10 +173,17 @@ export function createVolumeKeeper(options: VolumeKeeperOptions): VolumeKeeper {
     if (place.disk.type !== 'Mount') await detachVolume(place);
   };
 
+  /** What Volumes that are gone still have mounted: they went right after their last task, or while no agent was here. */
+  const detachForgotten = async (): Promise<void> => {
+    for (const { uid, namespace, volume, path, file } of identities.list())
+      if (file !== undefined && !isLiving(uid) && !options.isInUse(namespace, volume)) await detachVolume({ path });
+  };
+
   const work = async (key: string): Promise<void> => {
-    const volume = known.get(key);
     // Only when all are known is it certain that no other Volume has the data.
-    if (volume === undefined || closed || !isComplete) return;
+    if (closed || !isComplete) return;
+    const volume = known.get(key);
+    if (volume === undefined) return enqueue(FORGOTTEN, detachForgotten);
     try {
       const updated = await take(volume);
       if (updated === undefined) return;
@@ -240,6 +249,7 @@ export function createVolumeKeeper(options: VolumeKeeperOptions): VolumeKeeper {
       const key = keyOf(volume);
       if (known.get(key)?.metadata.uid === volume.metadata.uid) known.delete(key);
       watch.delete(key);
+      enqueue(key);
       options.onChange();
     },
     complete() {
@@ -252,6 +262,7 @@ export function createVolumeKeeper(options: VolumeKeeperOptions): VolumeKeeper {
         working.set(key, turn);
       }
       void turn.then(options.onChange);
+      enqueue(FORGOTTEN, detachForgotten);
     },
     readiness(task) {
       const namespace = task.metadata.namespace ?? '';
