@@ -1,6 +1,6 @@
 /** `tepui down`: ends every task of a data directory and takes away what the agent made outside of it. */
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type { Logger } from 'pino';
 import { type CheckpointDirectory, openCheckpointDirectory } from '../checkpoint/directory.ts';
@@ -11,6 +11,7 @@ import { leaveDelegatedCgroup } from '../rootless/leave.ts';
 import { openDirectory } from '../volumes/anchored.ts';
 import { mountsBelow, unmount } from '../volumes/mounts.ts';
 import { removeTree } from '../volumes/remove-tree.ts';
+import type { DiskLimits } from './disk-limits/disk-limits.ts';
 import { openDiskParts } from './disk-limits/open.ts';
 import { endLaunchers, openContainerizer, removeCgroupRoots } from './node/containerizer.ts';
 import { readPrograms } from './node/containerizer-programs.ts';
@@ -93,7 +94,6 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     // Sandboxes that were file systems in files: their logs stay, the mounts go.
     const disk = await openDiskParts({ paths, strict: false, kill: async () => {}, logger });
     await disk.sandboxes.recover([]);
-    await disk.sandboxes.close();
     for (const { path, file } of (await openIdentities(join(paths.meta, 'volumes'), false)).list())
       if (file !== undefined) await unmountLoopFile(path);
     if (options.containerizer === undefined) {
@@ -105,6 +105,8 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
     await unmount((await mountsBelow(paths.runtimeDir)).map(({ path }) => path));
     await rm(paths.runtimeDir, { recursive: true, force: true });
     await removeStored(paths, options.remove ?? {});
+    if (options.remove?.sandboxes) await forgetLimits(paths, disk.sandboxes);
+    await disk.sandboxes.close();
     await leaveDelegatedCgroup(join('tepui', paths.instance));
     return { ended };
   } finally {
@@ -131,6 +133,13 @@ async function removeStored(paths: AgentPaths, wanted: NonNullable<CleanupOption
   } finally {
     await root.close();
   }
+}
+
+/** Files and project numbers of sandboxes that were just removed. A number is given back on the file system that they were on. */
+async function forgetLimits({ sandboxes }: AgentPaths, limits: DiskLimits): Promise<void> {
+  await mkdir(sandboxes);
+  await limits.recover([]);
+  await rmdir(sandboxes);
 }
 
 /** All of them: no task is left. Where their plug-ins are is in the records. */
