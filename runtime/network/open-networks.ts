@@ -44,6 +44,7 @@ export async function openNetworks(options: NetworkOptions): Promise<Networks> {
   const chainOptions = {
     pluginPath: options.pluginPath ?? (process.env.CNI_PATH || DEFAULT_PLUGIN_PATH),
     timeoutMs: options.pluginTimeoutMs ?? 60_000,
+    owner: agentDirectory,
   };
   const context: NetworkContext = {
     records: await openCheckpointDirectory<NetworkRecord>(join(agentDirectory, 'networks'), NETWORK_RECORD, {

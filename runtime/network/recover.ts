@@ -22,7 +22,10 @@ export async function recoverNetworks(
   const records = await context.records.load();
   for (const [groupId, record] of records) context.known.set(groupId, record);
   const unfinished = [...records.values()].filter(({ infos }) => infos === undefined);
-  await endStrayPlugins(new Set(unfinished.map(({ groupId }) => groupId)));
+  await endStrayPlugins({
+    containerIds: new Set(unfinished.map(({ groupId }) => groupId)),
+    ...(context.isSoleUser && { collector: context.chainOptions.owner }),
+  });
   const unexpected = new Set(
     [...records.keys(), ...(await listDirectories(context))].filter((groupId) => !expected.has(groupId)),
   );

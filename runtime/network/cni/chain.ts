@@ -28,6 +28,8 @@ export interface Attachment {
 
 export interface ChainOptions {
   pluginPath: string;
+  /** As PluginCall.owner. */
+  owner?: string;
   /** For one call of one plug-in. */
   timeoutMs: number;
   /** Ends a call that goes on. */

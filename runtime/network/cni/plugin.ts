@@ -22,6 +22,8 @@ export interface PluginCall {
     /** `KEY=value;KEY=value`. */
     args: string;
   };
+  /** Who calls: with this the next process of the same agent finds what one that was killed had called. */
+  owner?: string | undefined;
   /** Then the plug-in and all it started are killed. */
   timeoutMs: number;
   /** Aborted: the same, at once. */
@@ -55,6 +57,8 @@ export class PluginFailed extends Error {
 export class PluginMissing extends Error {
   override name = 'PluginMissing';
 }
+
+export const OWNER_VARIABLE = 'TEPUI_CNI_OWNER';
 
 const MAX_OUTPUT = 1 << 20;
 /** For what a plug-in left running to let go of its output. */
@@ -141,11 +145,12 @@ async function execute(call: PluginCall): Promise<Ended> {
   }
 }
 
-function environment({ command, pluginPath, attachment }: PluginCall): Record<string, string> {
+function environment({ command, pluginPath, attachment, owner }: PluginCall): Record<string, string> {
   return {
     PATH: SYSTEM_PATH,
     CNI_COMMAND: command,
     CNI_PATH: pluginPath,
+    ...(owner !== undefined && { [OWNER_VARIABLE]: owner }),
     ...(attachment && {
       CNI_CONTAINERID: attachment.containerId,
       CNI_NETNS: attachment.namespacePath,

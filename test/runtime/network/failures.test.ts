@@ -182,6 +182,30 @@ function chain(name: string, types: string[], change: Record<string, unknown> = 
     expect(await bed.leftovers()).toEqual(nothing);
   });
 
+  test('a plug-in that collects garbage for a killed agent is over before anything new is attached', async () => {
+    const id = randomUUID();
+    await bed.plugin(
+      'modern',
+      '[ $CNI_COMMAND = GC ] && [ ! -e $DIR/begun ] && { touch $DIR/begun; sleep 1; rm -f $DIR/attached; exit; }; touch $DIR/attached; echo "$result"',
+    );
+    await bed.configure('10.conflist', chain('blue', ['modern'], { cniVersion: '1.1.0' }));
+    const program = `
+      import { pino } from 'pino';
+      import { openNetworks } from ${JSON.stringify(join(process.cwd(), 'runtime/network/index.ts'))};
+      const networks = await openNetworks({ ...${JSON.stringify({ ...bed.options, logger: undefined })}, logger: pino({ level: 'silent' }) });
+      await networks.recover([]);`;
+    const agent = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' });
+    await eventually(() => existsSync(join(bed.dir, 'begun')), 'the plug-in to begin');
+    agent.kill('SIGKILL');
+    await once(agent, 'exit');
+    await bed.reopen();
+    await bed.networks.recover([]);
+    await bed.networks.setUp(cniTask(blue), id);
+    await sleep(1500);
+    expect(existsSync(join(bed.dir, 'attached'))).toBe(true);
+    await bed.networks.tearDown(id);
+  });
+
   test('after a restart of the machine leases are given back, without a namespace', async () => {
     const id = randomUUID();
     await bed.configure('10.conflist', bridgeNetwork('blue', 77));
