@@ -12,11 +12,13 @@ export class LeadsOutside extends Error {
 
 /** As the kernel bounds them. */
 const mostLinks = 40;
-/** Of this process; what has another one's was left by an agent that was killed. */
+/** Of this process; what has another one's, and is not of this moment, was left by an agent that was killed. */
 const unfinished = `.tepui-${randomUUID()}`;
 const anyUnfinished = /^\.tepui-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-\d+)?$/;
 /** A volume may have any number of entries, and a launch waits. */
 const mostLooked = 1000;
+/** Another agent may be making one beside us: it takes it milliseconds. */
+const abandonedMs = 60_000;
 let made = 0;
 
 export interface EnsureOptions {
@@ -115,7 +117,9 @@ async function removeUnfinished(directory: FileHandle): Promise<void> {
     looked += 1;
     if (looked > mostLooked) return;
     if (!anyUnfinished.test(name) || name.startsWith(unfinished)) continue;
-    await rmdir(entryOf(directory, name)).catch(() => {});
+    const left = entryOf(directory, name);
+    const found = await lstat(left).catch(() => undefined);
+    if (found && Date.now() - found.mtimeMs > abandonedMs) await rmdir(left).catch(() => {});
   }
 }
 

@@ -84,10 +84,18 @@ const positionBytes = 128;
 /** Each position is one write in place: an agent that is killed leaves the one before it or the new one. */
 function openPosition(path: string): { position: Position | undefined; keep(position: Position): void; close(): void } {
   const fd = openSync(path, constants.O_RDWR | constants.O_CREAT, 0o600);
-  const text = readFileSync(fd, 'utf8');
   return {
-    position: text === '' ? undefined : (JSON.parse(text) as Position),
+    position: parsePosition(readFileSync(fd, 'utf8')),
     keep: (position) => void writeSync(fd, JSON.stringify(position).padEnd(positionBytes), 0),
     close: () => closeSync(fd),
   };
+}
+
+/** What a machine without power has torn counts for none: everything is copied again. */
+function parsePosition(text: string): Position | undefined {
+  try {
+    return JSON.parse(text) as Position;
+  } catch {
+    return undefined;
+  }
 }
