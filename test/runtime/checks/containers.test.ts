@@ -111,10 +111,11 @@ when('health follows the container: healthy, unhealthy, and after three failures
 
 when('a command that takes too long is killed together with the processes it started', async () => {
   const mark = `100${process.pid}.5`;
+  const timeoutSeconds = 0.5 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
   const { told } = await check(['sleep', '1000'], {
     healthCheck: {
       ...quick,
-      timeoutSeconds: 0.5,
+      timeoutSeconds,
       gracePeriodSeconds: 0,
       consecutiveFailures: 2,
       exec: { shell: `sleep ${mark} & sleep ${mark}; wait` },
@@ -122,7 +123,7 @@ when('a command that takes too long is killed together with the processes it sta
   });
   await until(() => processes(`sleep\0${mark}`).length > 0, 'the command to run');
   await until(() => told.length === 2, 'two timeouts');
-  expect(told[0]).toMatchObject({ kind: 'Health', healthy: false, message: 'no result within 0.5 s' });
+  expect(told[0]).toMatchObject({ kind: 'Health', healthy: false, message: `no result within ${timeoutSeconds} s` });
   await until(() => processes(mark).length === 0, 'all its processes to be gone');
 });
 
