@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildLauncher } from '../../runtime/launcher/build.ts';
@@ -9,10 +10,17 @@ import { mapperProgram } from './huge-pages.ts';
 import { sharedTool } from './shared-tools.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-/** Its userland has the programs that the containerizers need. A scratch of our own: another one may have been built without. */
+/** What the tests call; there is no network in the machine to get it from later. */
+const PACKAGES = [
+  ...['crun', 'runc', 'containernetworking-plugins', 'iputils-ping', 'curl', 'openssl', 'attr'],
+  ...['docker-registry', 'skopeo', 'umoci', 'apache2-utils', 'zstd', 'xz-utils', 'bzip2'],
+].join(',');
 const BUILD = {
-  V2VM_SCRATCH: process.env.V2VM_SCRATCH ?? '/tmp/tepui-v2vm',
-  V2VM_PKGS: process.env.V2VM_PKGS ?? 'crun,runc',
+  // Of our own, and of these packages: another one may have been built without them.
+  V2VM_SCRATCH: `/tmp/tepui-v2vm-${createHash('sha256').update(PACKAGES).digest('hex').slice(0, 8)}`,
+  V2VM_PKGS: PACKAGES,
+  // V8 would guard its code with memory protection keys: of no use here, and one more thing that an emulated processor can get wrong.
+  V2VM_QEMU: '-cpu max,pku=off',
 };
 /** The machine is emulated: everything takes 6 to 20 times as long. */
 const TIMEOUT_SECONDS = 4_500;
@@ -25,7 +33,8 @@ export async function runInVirtualMachine(folders: string[]): Promise<Outcome> {
   await loadSyscallNumbers();
   await buildProbe();
   await mapperProgram();
-  if (!existsSync(join(BUILD.V2VM_SCRATCH, 'built'))) await output(tool, ['build'], 'inherit');
+  if (!existsSync(join(process.env.V2VM_SCRATCH ?? BUILD.V2VM_SCRATCH, 'built')))
+    await output(tool, ['build'], 'inherit');
   const inside = `node_modules/.bin/node test/setup/in-virtual-machine.ts ${folders.join(' ')}`;
   const text = await output(
     tool,
@@ -41,7 +50,7 @@ function output(command: string, args: string[], stdout: 'inherit' | 'pipe'): Pr
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, {
       stdio: ['ignore', stdout === 'pipe' ? 'pipe' : 'ignore', 'inherit'],
-      env: { ...process.env, ...BUILD },
+      env: { ...BUILD, ...process.env },
     });
     let text = '';
     child.stdout?.on('data', (chunk: Buffer) => {
