@@ -107,7 +107,7 @@ async function copyIn(
     const { leftOut: text } = JSON.parse(Buffer.concat(await answer.toArray()).toString()) as { leftOut: string };
     if (text) leftOut.push(...text.split('\n'));
   };
-  if (local === '-') await answered(await endpoint.put(request(path, 'files'), process.stdin));
+  if (local === '-') await answered(await endpoint.put(request(path, '.'), process.stdin));
   else {
     const source = resolve(local);
     await lstat(source).catch(() => {

@@ -207,7 +207,7 @@ export interface CopyRequest {
   direction: 'send' | 'receive';
   /** In the container; relative to the working directory. To receive: a directory to put it into, or the new path of what comes. */
   path: string;
-  /** The first part of all paths in the stream of `send`; what `receive` calls it in a directory that exists. */
+  /** The first part of all paths in the stream of `send`; what `receive` calls it in a directory that exists, `.` for the names in the stream. */
   name: string;
 }
 

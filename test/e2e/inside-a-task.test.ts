@@ -132,6 +132,21 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
     expect(tepui('exec', 'box', '--', 'cat', 'piped/deep').stdout).toBe('deep\n');
   });
 
+  test('cp - unpacks a tar into a directory under the names that it has', () => {
+    mkdirSync(join(here, 'many/sub'), { recursive: true });
+    for (const name of ['one', 'sub/two']) writeFileSync(join(here, 'many', name), `${name}\n`);
+    for (const [words, target] of [
+      [['one', 'sub'], 'box:/tmp'],
+      [['.'], 'box:tree'],
+      [['.'], 'box:unpacked'],
+    ] as const) {
+      const archive = spawnSync('tar', ['-cC', join(here, 'many'), ...words]).stdout;
+      expect(system.tepui(['cp', '-', target], archive.toString('latin1'))).toMatchObject({ status: 0, stderr: '' });
+    }
+    for (const place of ['/tmp', 'tree', 'unpacked'])
+      expect(tepui('exec', 'box', '--', 'cat', `${place}/one`, `${place}/sub/two`).stdout).toBe('one\nsub/two\n');
+  });
+
   test('sandbox lists, prints and downloads, and shows no control characters', () => {
     const { stdout } = tepui('sandbox', 'ls', 'box', 'tree');
     expect(stdout).toMatch(/^-rw-r----- +65534:65534 +108894 .* numbers$/m);

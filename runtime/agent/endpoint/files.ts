@@ -1,6 +1,6 @@
 /**
  * GET /files/<namespace>/<task>?container=NAME&path=PATH&name=NAME: a file or directory of a running container as a tar stream, whose paths begin with
- * `name`. PUT with such a stream as its body puts it at `path`. Both do what a command in the container could do.
+ * `name`. PUT with such a stream as its body puts it at `path`; with name `.` under the names that it has. Both do what a command in the container could do.
  */
 import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
@@ -15,13 +15,23 @@ const MOST_MESSAGE = 4096;
 export const LEFT_OUT_TRAILER = 'x-tepui-left-out';
 
 /** Throws BadQuery. */
-export function parseCopyQuery(query: URLSearchParams): Pick<CopyRequest, 'path' | 'name'> {
+export function parseCopyQuery(
+  query: URLSearchParams,
+  direction: CopyRequest['direction'],
+): Omit<CopyRequest, 'containerId'> {
   const path = query.get('path') ?? '';
   if (path === '' || path.includes('\0')) throw new BadQuery('path: is missing');
   const name = query.get('name') ?? 'files';
-  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name) || Buffer.byteLength(name) > 255)
+  const keepsNames = name === '.' && direction === 'receive';
+  if (
+    name === '' ||
+    (name === '.' && !keepsNames) ||
+    name === '..' ||
+    /[/\0]/.test(name) ||
+    Buffer.byteLength(name) > 255
+  )
     throw new BadQuery('name: must be one part of a path');
-  return { path, name };
+  return { direction, path, name };
 }
 
 /** The status is that of the first byte: what fails before it is 422 with the reason. */

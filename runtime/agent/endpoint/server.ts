@@ -176,13 +176,11 @@ async function copyFiles(
   task: TaskName,
   query: URLSearchParams,
 ): Promise<void> {
-  const copy = parseCopyQuery(query);
+  const isPut = request.method === 'PUT';
+  const copy = parseCopyQuery(query, isPut ? 'receive' : 'send');
   const { containerId } = runningContainer(tasks, task, query.get('container'));
-  if (request.method === 'PUT') {
-    const session = await tasks.copy({ containerId, direction: 'receive', ...copy });
-    return receiveFiles(session, request, response);
-  }
-  return sendFiles(await tasks.copy({ containerId, direction: 'send', ...copy }), response);
+  const session = await tasks.copy({ containerId, ...copy });
+  return isPut ? receiveFiles(session, request, response) : sendFiles(session, response);
 }
 
 function sandboxOf({ sandbox }: EndpointContainer, { namespace, name }: TaskName): string {

@@ -283,13 +283,13 @@ static void take_launch_fields(struct cursor *cursor, struct request *request) {
 	if (request->flags & NS_USER && !mapped) problem(cursor, "a user namespace needs ids, and none may be the host's root");
 }
 
-/* send|receive PATH NAME */
+/* send|receive PATH NAME; `receive PATH .` keeps the names of the stream */
 static void check_copy(struct cursor *cursor, const struct request *request) {
 	char **argv = request->argv;
-	bool three = argv[0] && argv[1] && argv[2] && !argv[3];
+	bool three = argv[0] && argv[1] && argv[2] && !argv[3], keeps = three && strcmp(argv[0], "receive") == 0 && strcmp(argv[2], ".") == 0;
 	if (request->type != FRAME_EXEC || request->flags & WITH_TTY) problem(cursor, "files are copied by an exec without a terminal");
 	else if (!three || (strcmp(argv[0], "send") != 0 && strcmp(argv[0], "receive") != 0)) problem(cursor, "to copy files takes send or receive, a path and a name");
-	else if (!*argv[1] || !*argv[2] || strchr(argv[2], '/') || strcmp(argv[2], ".") == 0 || strcmp(argv[2], "..") == 0 || strlen(argv[2]) > NAME_MAX)
+	else if (!*argv[1] || !*argv[2] || strchr(argv[2], '/') || (strcmp(argv[2], ".") == 0 && !keeps) || strcmp(argv[2], "..") == 0 || strlen(argv[2]) > NAME_MAX)
 		problem(cursor, "the path or the name of the copy is malformed");
 }
 

@@ -201,7 +201,7 @@ struct note { /* a directory that was made: its mode and time are set when every
 };
 struct arrival {
 	int base;         /* the directory that it goes into */
-	const char *name; /* what takes the place of the first part of each path */
+	const char *name; /* what takes the place of the first part of each path; NULL: they are taken as they are */
 	struct note *notes;
 	unsigned serial;
 };
@@ -316,12 +316,13 @@ static void pax_value(char *text, size_t length, const char *key, char *into, si
 	}
 }
 
-/* Where an entry goes: its first part becomes the arrival's name. NULL for one that would lead elsewhere. */
+/* Where an entry goes: its first part (`.` too, as in `tar c .`) becomes the arrival's name. NULL for one that would lead elsewhere, "" for the base itself. */
 static char *place(const struct arrival *a, const char *name, char path[LONGEST]) {
-	while (strncmp(name, "./", 2) == 0) name += 2;
-	const char *rest = name + strcspn(name, "/");
-	if (*name == '/' || snprintf(path, LONGEST, "%s%s", a->name, rest) >= LONGEST) return NULL;
+	while (strncmp(name, "./", 2) == 0 && (!a->name || strncmp(name + 2, "./", 2) == 0)) name += 2;
+	const char *rest = a->name ? name + strcspn(name, "/") : name;
+	if (*name == '/' || snprintf(path, LONGEST, "%s%s", a->name ? a->name : "", rest) >= LONGEST) return NULL;
 	for (size_t length = strlen(path); length > 0 && path[length - 1] == '/';) path[--length] = '\0';
+	if (!a->name && (!*path || strcmp(path, ".") == 0)) return path[0] = '\0', path;
 	for (const char *part = path; part; part = strchr(part, '/')) {
 		if (*part == '/') part++;
 		size_t length = strcspn(part, "/");
@@ -334,6 +335,7 @@ static void receive_entry(struct arrival *a, char type, const char *name, const 
 	char path[LONGEST];
 	errno = 0;
 	if (!place(a, name, path)) give_up("a path in the archive leads elsewhere:", name);
+	if (!*path) return discard(size);
 	char *slash = strrchr(path, '/'), *last = slash ? slash + 1 : path, parent[LONGEST];
 	snprintf(parent, sizeof parent, "%.*s", slash ? (int)(slash - path) : 0, path);
 	CLEANUP_FD int dir = open_inside(a, parent);
@@ -353,7 +355,7 @@ static void receive_entry(struct arrival *a, char type, const char *name, const 
 static int receive_files(const char *path, const char *name) {
 	static struct header header;
 	static char extended[3 * LONGEST], long_name[LONGEST], long_link[LONGEST], text[32], target[PATH_MAX];
-	struct arrival arrival = {.name = name};
+	struct arrival arrival = {.name = strcmp(name, ".") == 0 ? NULL : name};
 	struct stat st;
 	snprintf(target, sizeof target, "%s", path);
 	if (stat(target, &st) < 0 || !S_ISDIR(st.st_mode)) { /* the last part is the new name */
