@@ -180,6 +180,7 @@ static int send_files(const char *path, const char *name) {
 	if (fd < 0 || fstat(fd, &st) < 0) give_up("cannot open", path);
 	errno = 0;
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) give_up("neither a file nor a directory:", path);
+	if (is_pseudo(fd)) give_up("on a file system of the kernel, which has no files to copy:", path);
 	snprintf(shown, LONGEST - 1, "%s%s", name, S_ISDIR(st.st_mode) ? "/" : "");
 	if (S_ISREG(st.st_mode)) send_file(fd, shown, &st);
 	else {

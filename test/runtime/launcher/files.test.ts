@@ -93,6 +93,8 @@ test('a single file comes out under the name that was asked for; a missing one, 
     code: 1,
     err: expect.stringContaining('neither a file nor a directory'),
   });
+  for (const path of ['/proc', '/proc/self/status', '/sys/kernel/mm'])
+    expect(await send(path)).toMatchObject({ code: 1, err: expect.stringContaining('a file system of the kernel') });
 });
 
 test('what real tar made goes in, in place of what is there, and through no link', async () => {
