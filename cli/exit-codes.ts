@@ -12,6 +12,7 @@ export const EXIT_CODES = {
       'this machine cannot run it: neither root nor a delegated cgroup, no cgroup controllers, or too old a kernel',
   },
   taskNotRun: { code: 125, meaning: '`run` and `exec`: the command was never started' },
+  readerGone: { code: 141, meaning: 'any command: whoever read its output has gone, as with `| head`' },
   signalBase: {
     code: 128,
     meaning: '`run` and `exec`: 128 + N when signal N ended the command; otherwise its own exit code',

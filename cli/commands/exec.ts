@@ -52,7 +52,12 @@ export function addExecCommand(program: Command): void {
         }
         const endpoint = await agentEndpoint(client, agent, await tokenOf(options));
         const socket = endpoint.webSocket(`/exec/${options.namespace}/${name}?${query}`, ['v5.channel.k8s.io']);
-        const outcome = await runSession(socket, local, { stdin, tty, passSignals: !(tty && stdin) });
+        const outcome = await runSession(socket, local, {
+          stdin,
+          tty,
+          holdsUp: true,
+          passSignals: !(tty && stdin),
+        });
         if (outcome.kind !== 'ended')
           throw new CliError('the agent closed the session before the command ended', EXIT_CODES.taskNotRun.code);
         process.exitCode = outcome.code;

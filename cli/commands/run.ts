@@ -4,6 +4,7 @@ import { Task } from '../../controllers/machinery/client/resources.ts';
 import { connect, tokenOf, withConnection } from '../connection.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
 import { endRequested } from '../lifetime.ts';
+import { whenReaderGoes } from '../output.ts';
 import { followRun } from '../run/follow.ts';
 import { type RunOptions, taskOf } from '../run/task.ts';
 import { DEFAULT_DETACH_KEYS, parseDetachKeys } from '../session/detach-keys.ts';
@@ -58,7 +59,9 @@ async function run(argv: string[], options: RunOptions): Promise<void> {
     process.stdout.write(`${name}\n`);
     return;
   }
-  void endRequested().then(() => client.mergePatch(Task, key, { spec: { desiredState: 'Killed' } }).catch(() => {}));
+  const kill = () => client.mergePatch(Task, key, { spec: { desiredState: 'Killed' } }).catch(() => {});
+  void endRequested().then(kill);
+  whenReaderGoes(() => void kill());
   let isDetached = false;
   try {
     const code = await followRun(client, key, { stdin, tty, detachKeys, token: await tokenOf(options) });

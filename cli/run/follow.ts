@@ -74,6 +74,8 @@ async function copyLogs(endpoint: () => Promise<AgentEndpoint>, key: Key): Promi
       streamLogs(agent, { ...request, file: 'stderr' }, process.stderr),
     ]);
   } catch (error) {
+    // Nobody reads it any more, and the task is being ended for that.
+    if ((error as NodeJS.ErrnoException).code === 'EPIPE') return;
     process.stderr.write(`tepui: its output cannot be read: ${(error as Error).message}\n`);
   }
 }

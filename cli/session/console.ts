@@ -7,14 +7,16 @@ export interface Console {
   size(): { columns: number; rows: number };
   /** Until the result is called. What is typed while nobody listens waits. */
   listen(handlers: { input?(chunk: Buffer): void; end?(): void; resize(): void }): () => void;
-  write(stream: 'stdout' | 'stderr', data: Uint8Array): void;
+  /** Whether more can be taken at once; otherwise `drained` tells when. */
+  write(stream: 'stdout' | 'stderr', data: Uint8Array): boolean;
+  drained(stream: 'stdout' | 'stderr'): Promise<void>;
   /** Gives the terminal back as it was. */
   close(): void;
 }
 
 /** `raw` needs a terminal at standard input. Node itself puts the terminal right when a signal ends the process. */
 export function openConsole({ raw }: { raw: boolean }): Console {
-  const { stdin, stdout, stderr } = process;
+  const { stdin, stdout } = process;
   if (raw) makeRaw();
   return {
     raw,
@@ -29,7 +31,8 @@ export function openConsole({ raw }: { raw: boolean }): Console {
         if (end) stdin.off('end', end);
       };
     },
-    write: (stream, data) => void (stream === 'stdout' ? stdout : stderr).write(data),
+    write: (stream, data) => process[stream].write(data),
+    drained: (stream) => new Promise((resolve) => process[stream].once('drain', resolve)),
     close() {
       if (raw) stdin.setRawMode(false);
       stdin.pause();

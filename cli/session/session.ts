@@ -16,6 +16,8 @@ export interface SessionOptions {
   redraw?: boolean;
   /** With these typed the session ends and the container goes on. Default none. */
   detachKeys?: Buffer;
+  /** Have what runs wait while nobody takes its output here. Not for a container: its agent drops who does not take the output in time. */
+  holdsUp?: boolean;
   /** Pass on the signals that ask this process to end; a second one ends it. */
   passSignals?: boolean;
 }
@@ -44,6 +46,11 @@ export function runSession(socket: WebSocket, console: Console, options: Session
   const sendSize = (more = 0) => {
     const { columns, rows } = console.size();
     send(CHANNEL.resize, JSON.stringify({ Width: columns + more, Height: rows + more }));
+  };
+  const write = (stream: 'stdout' | 'stderr', payload: Buffer) => {
+    if (console.write(stream, payload) || !options.holdsUp || socket.isPaused) return;
+    socket.pause();
+    void console.drained(stream).then(() => socket.resume());
   };
   const filter = createDetachFilter(options.detachKeys ?? Buffer.alloc(0));
   const undo: (() => void)[] = [];
@@ -75,8 +82,8 @@ export function runSession(socket: WebSocket, console: Console, options: Session
     });
     socket.on('message', (data: Buffer) => {
       const payload = data.subarray(1);
-      if (data[0] === CHANNEL.stdout) console.write('stdout', payload);
-      else if (data[0] === CHANNEL.stderr) console.write('stderr', payload);
+      if (data[0] === CHANNEL.stdout) write('stdout', payload);
+      else if (data[0] === CHANNEL.stderr) write('stderr', payload);
       else if (data[0] === CHANNEL.status) {
         const end = endOf(payload);
         if (end instanceof CliError) failure = end;

@@ -147,6 +147,30 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
       expect(tepui('exec', 'box', '--', 'cat', `${place}/one`, `${place}/sub/two`).stdout).toBe('one\nsub/two\n');
   });
 
+  test('nothing of what a command writes is lost when its reader is slow', () => {
+    const piped = `"$@" | { sleep 1; wc -c; }`;
+    const words = cliCommand(['exec', 'box', '--', 'head', '-c', '5000000', '/dev/zero']);
+    const { stdout } = spawnSync('sh', ['-c', piped, 'sh', ...words], {
+      encoding: 'utf8',
+      env: { ...process.env, KUBECONFIG: system.kubeconfig },
+    });
+    expect(stdout.trim()).toBe('5000000');
+  });
+
+  test('a reader that goes ends a command without a word, as it does every other program', () => {
+    for (const words of [
+      ['exec', 'box', '--', 'yes'],
+      ['sandbox', 'cat', 'box', 'tree/numbers'],
+    ]) {
+      const piped = `{ "$@"; echo "ended with $?" >&2; } | head -1`;
+      const { stderr } = spawnSync('sh', ['-c', piped, 'sh', ...cliCommand(words)], {
+        encoding: 'utf8',
+        env: { ...process.env, KUBECONFIG: system.kubeconfig },
+      });
+      expect(stderr).toBe('ended with 141\n');
+    }
+  });
+
   test('sandbox lists, prints and downloads, and shows no control characters', () => {
     const { stdout } = tepui('sandbox', 'ls', 'box', 'tree');
     expect(stdout).toMatch(/^-rw-r----- +65534:65534 +108894 .* numbers$/m);
