@@ -129,11 +129,12 @@ export async function reportPlaced(
   });
 }
 
-/** A task that is placed, has not ended and does not say so. */
+/** A task that is placed and does not say so. One that has ended may say nothing (what ends at once costs no write), but not that it waits. */
 export function lacksScheduledCondition(task: TaskDocument): boolean {
-  if (!task.spec.binding || isTerminal(task.status?.state)) return false;
+  if (!task.spec.binding) return false;
   const scheduled = task.status?.conditions?.find(({ type }) => type === 'Scheduled');
-  return scheduled?.status !== 'True' || task.status?.placement !== undefined;
+  if (task.status?.placement !== undefined || scheduled?.status === 'False') return true;
+  return !scheduled && !isTerminal(task.status?.state);
 }
 
 function scheduledCondition(

@@ -73,6 +73,23 @@ describe('the scheduler against a real API server', () => {
     await eventually(async () => expect(await tasksOf(client, namespace)).toEqual([]));
   });
 
+  test('a task that waited and then ended at once does not say that it waits', async () => {
+    const { client } = server;
+    const namespace = await createNamespace(client);
+    for (const name of ['x', 'y']) await client.mergePatch(Agent, { name }, { spec: { drain: {} } });
+    await client.create(Task, task(namespace, 'short', ['after', '1', '0'], { cpus: '100m', mem: '16Mi' }));
+    await eventually(async () => expect((await tasksOf(client, namespace))[0]?.status?.placement).toBeDefined());
+    for (const name of ['x', 'y']) await client.mergePatch(Agent, { name }, { spec: { drain: null } });
+    await eventually(async () => {
+      const status = (await tasksOf(client, namespace))[0]?.status;
+      expect(status).toMatchObject({ state: 'Finished' });
+      expect(status?.conditions).toContainEqual(expect.objectContaining({ type: 'Scheduled', status: 'True' }));
+      expect(status?.placement).toBeUndefined();
+    });
+    await client.delete(Task, { namespace, name: 'short' });
+    await eventually(async () => expect(await tasksOf(client, namespace)).toEqual([]));
+  });
+
   test('binds a volume that does not wait for a task at once', async () => {
     const { client } = server;
     const namespace = await createNamespace(client);
