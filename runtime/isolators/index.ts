@@ -66,11 +66,12 @@ export function createIsolators(host: IsolatorHost): Isolator[] {
     networkIsolator(),
     networkPortsIsolator(host),
     terminalIsolator(),
-    rlimitsIsolator(host),
     oomScoreIsolator(),
     umaskIsolator(),
     workingDirectoryIsolator(),
     appArmorIsolator(),
+    // After all that opens files, of which the container may be allowed few; before the user namespace, in which no limit can be raised.
+    rlimitsIsolator(host),
     // From here on privileges are given up, those on the host first. Without no-new-privileges the filter needs them, so its place is before the user.
     userNamespaceIsolator(),
     seccompIsolator(host),

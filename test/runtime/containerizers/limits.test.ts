@@ -53,6 +53,14 @@ describeIf(`limits of a container (${unavailable ?? 'root'})`, () => {
     expect(termination).toMatchObject({ exitCode: 0, oomKilled: false });
   });
 
+  test('as few open files as the program itself needs are enough', async () => {
+    const { stdout } = await node.run({
+      shell: 'ulimit -n',
+      rlimits: [{ type: 'RLMT_NOFILE', soft: 5, hard: 5 }],
+    });
+    expect(stdout).toBe('5\n');
+  });
+
   test('a container that fails for another reason has no limitation', async () => {
     const { termination } = await node.run({ shell: 'kill -9 $$' });
     expect(termination).toMatchObject({ signal: 9, oomKilled: false });
