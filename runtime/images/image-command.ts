@@ -23,7 +23,8 @@ export function imageCommand(
   const { command = [], args, shell } = container;
   if (shell !== undefined) return ['/bin/sh', '-c', shell];
   if (command.length > 0) return [...command, ...(args ?? [])];
-  const { entrypoint = [], cmd = [] } = config;
+  const { cmd = [] } = config;
+  const entrypoint = isNone(config.entrypoint) ? [] : config.entrypoint;
   if (entrypoint.length > 0) return [...entrypoint, ...(args ?? cmd)];
   const [program, ...rest] = cmd;
   if (program === undefined)
@@ -31,4 +32,9 @@ export function imageCommand(
       `container ${container.name}: its image has neither Entrypoint nor Cmd; give "command" or "shell"`,
     );
   return [program, ...(args ?? rest)];
+}
+
+/** `ENTRYPOINT [""]` takes away that of a base image, as in Docker. */
+function isNone(entrypoint: string[] | undefined): entrypoint is undefined {
+  return entrypoint === undefined || (entrypoint.length <= 1 && !entrypoint[0]);
 }

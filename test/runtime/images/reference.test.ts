@@ -86,6 +86,7 @@ describe('what a container of an image executes', () => {
     [{}, { cmd: ['/cmd', '-c'] }, ['/cmd', '-c']],
     [{ args: ['a', 'b'] }, { cmd: ['/cmd', '-c'] }, ['/cmd', 'a', 'b']],
     [{}, { entrypoint: ['/entry'] }, ['/entry']],
+    [{}, { entrypoint: [''], cmd: ['/cmd', '-c'] }, ['/cmd', '-c']],
     [{ command: ['/x'] }, {}, ['/x']],
   ])('%j of %j is %j', (container, config, argv) => {
     expect(imageCommand({ name: 'c', ...container }, config)).toEqual(argv);
