@@ -3,6 +3,7 @@ import { normalize } from 'node:path';
 import type { Task, TaskContainer } from '../../../crds/types.generated.ts';
 import { checkProblems } from '../../checks/index.ts';
 import { fetchProblems } from '../../fetcher/index.ts';
+import { parseReference } from '../../images/index.ts';
 import { networkProblems } from '../../network/index.ts';
 import { groupProblems } from './group-problems.ts';
 import { propagationOf } from './mounts.ts';
@@ -34,15 +35,29 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
       `spec.volumes[${index}].hostPath.path`,
       `this agent does not allow ${path} (Agent spec.isolation.allowedHostPaths)`,
     );
+    problems.push(...imageProblems(volume.image?.reference, `spec.volumes[${index}].image.reference`, policy));
   }
   problems.push(...networkProblems(task));
   for (const list of ['initContainers', 'containers'] as const) {
     for (const [index, container] of (spec[list] ?? []).entries()) {
       problems.push(...containerProblems(container, `spec.${list}[${index}]`, task));
+      problems.push(...imageProblems(container.image, `spec.${list}[${index}].image`, policy));
       problems.push(...policyProblems(container, `spec.${list}[${index}]`, policy));
     }
   }
   return problems;
+}
+
+/** A name that means no image, or a file that tasks may not read: no pull makes these right. */
+function imageProblems(reference: string | undefined, field: string, policy: TaskPolicy): string[] {
+  if (reference === undefined) return [];
+  try {
+    const image = parseReference(reference);
+    if (image.kind === 'registry' || policy.allowedHostPaths.some((allowed) => isBelow(image.path, allowed))) return [];
+    return [`${field}: this agent does not allow ${image.path} (Agent spec.isolation.allowedHostPaths)`];
+  } catch (error) {
+    return [`${field}: ${(error as Error).message}`];
+  }
 }
 
 function containerProblems(container: TaskContainer, path: string, task: Task): string[] {

@@ -87,11 +87,14 @@ suite('a task with an image', () => {
     expect([task.status?.message, output(task)]).toEqual([undefined, 'from the image\n']);
   });
 
-  test.each<[string, object, string]>([
-    ['is not there', { image: 'oci:DIR/nowhere' }, 'nowhere'],
-    ['must not be read', { image: 'oci:DIR-elsewhere' }, 'allowedHostPaths'],
-    ['is never to be pulled', { image: 'localhost:1/x:y', imagePullPolicy: 'Never' }, 'localhost:1/x:y'],
-  ])('fails with ContainerLaunchFailed when the image %s', async (name, container, message) => {
+  const failed = { state: 'Failed', reason: 'ContainerLaunchFailed' };
+  const invalid = { state: 'Error', reason: 'TaskInvalid' };
+  test.each<[string, object, object, string]>([
+    ['is not there', { image: 'oci:DIR/nowhere' }, failed, 'nowhere'],
+    ['must not be read', { image: 'oci:DIR-elsewhere' }, invalid, 'allowedHostPaths'],
+    ['has no name of one', { image: 'team/App' }, invalid, 'is no image reference'],
+    ['is never to be pulled', { image: 'localhost:1/x:y', imagePullPolicy: 'Never' }, failed, 'localhost:1/x:y'],
+  ])('ends with the reason for it when the image %s', async (name, container, outcome, message) => {
     makeImage(`${directory}-elsewhere`);
     const { image, ...others } = container as { image: string };
     const task = await run(`bad-${name.replaceAll(' ', '-')}`, {
@@ -100,7 +103,7 @@ suite('a task with an image', () => {
       command: ['true'],
     });
     rmSync(`${directory}-elsewhere`, { recursive: true });
-    expect(task.status).toMatchObject({ state: 'Failed', reason: 'ContainerLaunchFailed' });
+    expect(task.status).toMatchObject(outcome);
     expect(task.status?.message).toContain(message);
   });
 

@@ -273,6 +273,15 @@ describe('validation', () => {
     expect(hostPath('/srv/data/x')).toEqual([]);
     expect(hostPath('/srv/data')).toEqual([]);
     expect(hostPath('/srv/data/../other')[0]).toContain('this agent does not allow');
+    const image = (reference: string) => problems({ containers: [{ name: 'm', image: reference }] });
+    expect([image('docker.io/app:1'), image('oci:/srv/data/x')]).toEqual([[], []]);
+    expect(image('oci-archive:/srv/x.tar')).toEqual([
+      'spec.containers[0].image: this agent does not allow /srv/x.tar (Agent spec.isolation.allowedHostPaths)',
+    ]);
+    expect(image('UPPER::x')[0]).toMatch(/^spec\.containers\[0\]\.image: "UPPER::x" is no image reference/);
+    expect(problems({ volumes: [{ name: 'v', image: { reference: '@' } }] })[0]).toContain(
+      'spec.volumes[0].image.reference',
+    );
     expect(hostPath('/srv/database')[0]).toContain('spec.volumes[0].hostPath.path');
     expect(
       problems({ containers: [{ name: 'm', namespaces: { pid: 'Host' }, security: { privileged: true } }] }),
