@@ -1,7 +1,7 @@
 /** Linux capabilities: a small set for root, none for other users, or exactly what the document lists. */
 import { readFileSync } from 'node:fs';
 import type { Operation } from '../launcher/operations.ts';
-import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
+import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost, refusalsOf } from './isolator.ts';
 import { isPrivileged } from './privileged.ts';
 
 /** Number = index; linux/capability.h. */
@@ -35,11 +35,16 @@ export const grantableCapabilities = [...defaultCapabilities, 'SETPCAP', 'SETFCA
 export function capabilitiesIsolator({ policy }: IsolatorHost, available = availableCapabilities()): Isolator {
   return {
     name: 'linux/capabilities',
+    asks: ({ security }) => (security?.capabilities ? 'security.capabilities' : undefined),
+    // Whatever the user is: what a set may hold does not depend on it.
+    problems: (container) => refusalsOf(() => resolveCapabilities({ container, user: ROOT }, policy(), available)),
     contribute: (spec) => ({
       privileges: [toOperation(resolveCapabilities(spec, policy(), available), spec.user.uid)],
     }),
   };
 }
+
+const ROOT = { uid: 0 } as ContainerSpec['user'];
 
 /** Names of the bounding set of a container. */
 export type BoundingNames = (spec: Pick<ContainerSpec, 'container' | 'user'>) => string[];
@@ -54,8 +59,9 @@ export function effectiveNamesOfRoot(
   policy: ReturnType<IsolatorHost['policy']>,
   available = availableCapabilities(),
 ): string[] {
-  const root = { container, user: { uid: 0 } as ContainerSpec['user'] };
-  return resolveCapabilities(root, policy, available).effective.map((number) => capabilityNames[number]!);
+  return resolveCapabilities({ container, user: ROOT }, policy, available).effective.map(
+    (number) => capabilityNames[number]!,
+  );
 }
 
 export interface CapabilitySets {

@@ -1,6 +1,7 @@
 /** POSIX resource limits. Without a rule the container has the agent's limits. */
+import type { TaskContainer } from '../../crds/types.generated.ts';
 import { type Operation, RLIMIT_UNLIMITED } from '../launcher/operations.ts';
-import { IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
+import { IsolationRefused, type Isolator, type IsolatorHost, refusalsOf } from './isolator.ts';
 
 /** Mesos's names and the numbers of asm-generic/resource.h, which x86-64 and arm64 share. */
 export const rlimitNumbers: Record<string, number> = {
@@ -26,17 +27,19 @@ export const rlimitNumbers: Record<string, number> = {
 const SCHEDULING = new Set(['RLMT_NICE', 'RLMT_RTPRIO']);
 
 export function rlimitsIsolator({ policy }: Pick<IsolatorHost, 'policy'>): Isolator {
+  const operations = ({ rlimits = [] }: Pick<TaskContainer, 'rlimits'>): Operation[] => {
+    const refused = rlimits.findIndex(({ type }) => SCHEDULING.has(type));
+    if (refused >= 0 && !policy().boundingCapabilities?.includes('SYS_NICE'))
+      throw new IsolationRefused(
+        `rlimits[${refused}].type: ${rlimits[refused]?.type} needs an agent whose spec.isolation.boundingCapabilities has SYS_NICE`,
+      );
+    return rlimits.map(toOperation);
+  };
   return {
     name: 'posix/rlimits',
-    contribute({ container }) {
-      const rlimits = container.rlimits ?? [];
-      const refused = rlimits.findIndex(({ type }) => SCHEDULING.has(type));
-      if (refused >= 0 && !policy().boundingCapabilities?.includes('SYS_NICE'))
-        throw new IsolationRefused(
-          `rlimits[${refused}].type: ${rlimits[refused]?.type} needs an agent whose spec.isolation.boundingCapabilities has SYS_NICE`,
-        );
-      return { privileges: rlimits.map(toOperation) };
-    },
+    asks: ({ rlimits }) => ((rlimits?.length ?? 0) > 0 ? 'rlimits' : undefined),
+    problems: (container) => refusalsOf(() => operations(container)),
+    contribute: ({ container }) => ({ privileges: operations(container) }),
   };
 }
 

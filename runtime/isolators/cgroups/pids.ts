@@ -10,6 +10,7 @@ export function pidsIsolator({ cgroups, policy }: IsolatorHost): Isolator {
     cgroups.pids.limit(id, resources.pids ?? policy().defaultPidsLimit ?? defaultLimit);
   return {
     name: 'cgroups/pids',
+    asks: ({ pidsLimit }) => (pidsLimit === undefined ? undefined : 'pidsLimit'),
     prepare: ({ containerId, resources }) => limit(containerId, resources),
     update: limit,
     usage: (id) => ({ processes: cgroups.pids.usage(id) }),

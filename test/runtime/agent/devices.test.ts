@@ -144,6 +144,16 @@ suite('devices of tasks', () => {
       { security: { seccompProfile: { type: 'Unconfined' } } },
       'seccompProfile.type: this agent does not allow "Unconfined"',
     ],
+    [
+      'capable',
+      { security: { capabilities: { effective: ['SYS_ADMIN'] } } },
+      'spec.containers[0].security.capabilities.effective: SYS_ADMIN is more than this agent allows',
+    ],
+    [
+      'nice',
+      { rlimits: [{ type: 'RLMT_NICE', soft: 40, hard: 40 }] },
+      'spec.containers[0].rlimits[0].type: RLMT_NICE needs',
+    ],
     ['privileged', { security: { privileged: true } }, 'security.privileged: this agent does not allow it'],
     [
       'armored',
@@ -165,7 +175,7 @@ suite('devices of tasks', () => {
         await sleep(20);
       }
     };
-    await change(['linux/seccomp', 'cgroups/cpuset']);
+    await change(['linux/seccomp', 'cgroups/cpuset', 'cgroups/pids', 'posix/rlimits']);
     await untilAgent(({ status }) => !status?.containerizers?.[0]?.isolators?.includes('linux/seccomp'));
     await platform.createTask('unfiltered', { shell: 'grep Seccomp: /proc/self/status | cut -f2' });
     expect(output((await platform.untilEnded('unfiltered')).status?.sandboxPath)).toBe('0');
@@ -173,6 +183,14 @@ suite('devices of tasks', () => {
     expect((await platform.untilEnded('pinned')).status?.message).toContain(
       'resources.cpuset: this agent does without cgroups/cpuset',
     );
+    await platform.createTask('limited', {
+      command: ['true'],
+      pidsLimit: 9,
+      rlimits: [{ type: 'RLMT_NOFILE', soft: 9, hard: 9 }],
+    });
+    const { message } = (await platform.untilEnded('limited')).status ?? {};
+    expect(message).toContain('pidsLimit: this agent does without cgroups/pids');
+    expect(message).toContain('rlimits: this agent does without posix/rlimits');
     await change(['filesystem/proc']);
     await untilAgent(({ status }) =>
       (status?.conditions ?? []).some(({ type, status: holds, message }) => {
