@@ -10,6 +10,7 @@ import type { Duplex } from 'node:stream';
 import type { Registry } from 'prom-client';
 import { WebSocketServer } from 'ws';
 import type { Logger } from '../../../controllers/machinery/logger.ts';
+import { Unsupported } from '../../containerizers/unsupported.ts';
 import type { Images } from '../../images/index.ts';
 import { SandboxPathRefused } from '../sandbox/locate.ts';
 import type { Authorizer, Verdict } from './authorize.ts';
@@ -118,6 +119,7 @@ function attach(server: Server, options: EndpointOptions, sockets: WebSocketServ
 function statusOf(error: unknown): number {
   if (error instanceof BadQuery) return 400;
   if (error instanceof NotHere) return 404;
+  if (error instanceof Unsupported) return 501;
   return error instanceof SandboxPathRefused ? error.status : 500;
 }
 

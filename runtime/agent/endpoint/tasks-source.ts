@@ -56,7 +56,7 @@ export interface TasksSource {
   find(namespace: string, name: string): EndpointTask | undefined;
   usage(containerId: string): Promise<ResourceStatistics>;
   exec(request: ExecRequest): Promise<ExecSession>;
-  /** Rejects with Unsupported when the containerizer cannot. */
+  /** This and the next two reject with Unsupported when the containerizer cannot. */
   attach(request: AttachRequest): Promise<ExecSession>;
   copy(request: CopyRequest): Promise<ExecSession>;
   dial(containerId: string, port: number): Promise<Duplex>;

@@ -1,5 +1,6 @@
 /** What the endpoint sees of tasks. */
 import type { Containerizer } from '../../containerizers/containerizer.ts';
+import { Unsupported } from '../../containerizers/unsupported.ts';
 import type { EndpointContainer, EndpointTask, TasksSource } from '../endpoint/tasks-source.ts';
 import type { TaskManager } from './manager.ts';
 import { containerIdOf } from './record.ts';
@@ -16,15 +17,16 @@ export function tasksSource(manager: TaskManager, containerizer: Containerizer):
     usage: (containerId) => containerizer.usage(containerId),
     exec: (request) => containerizer.exec(request),
     async attach(request) {
-      if (!containerizer.attach) throw new Error(`the ${containerizer.name} containerizer cannot attach to containers`);
+      if (!containerizer.attach)
+        throw new Unsupported(`the ${containerizer.name} containerizer cannot attach to containers`);
       return containerizer.attach(request);
     },
     async copy(request) {
-      if (!containerizer.copy) throw new Error(`the ${containerizer.name} containerizer cannot copy files`);
+      if (!containerizer.copy) throw new Unsupported(`the ${containerizer.name} containerizer cannot copy files`);
       return containerizer.copy(request);
     },
     async dial(containerId, port) {
-      if (!containerizer.dial) throw new Error(`the ${containerizer.name} containerizer cannot connect to ports`);
+      if (!containerizer.dial) throw new Unsupported(`the ${containerizer.name} containerizer cannot connect to ports`);
       return containerizer.dial(containerId, port);
     },
   };

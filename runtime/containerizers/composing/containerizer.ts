@@ -7,6 +7,7 @@
 import type { AgentContainerizer, Task } from '../../../crds/types.generated.ts';
 import type { Containerizer, GroupSpec, LaunchSpec } from '../containerizer.ts';
 import { ContainerNotRunning } from '../native/exec.ts';
+import { Unsupported } from '../unsupported.ts';
 import type { Member, MemberName } from './member.ts';
 
 export interface ComposingOptions {
@@ -58,7 +59,7 @@ export function createComposingContainerizer({ members, order }: ComposingOption
   ): Promise<NonNullable<Containerizer[Name]>> => {
     const containerizer = await owner(id);
     const found = containerizer[verb];
-    if (!found) throw new Error(`containerizer ${containerizer.name} cannot ${verb} a container`);
+    if (!found) throw new Unsupported(`containerizer ${containerizer.name} cannot ${verb} a container`);
     return found;
   };
 

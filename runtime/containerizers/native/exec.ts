@@ -2,6 +2,7 @@
 import { startExec } from '../../launcher/exec.ts';
 import type { ExecLaunchRequest } from '../../launcher/operations.ts';
 import type { CopyRequest, ExecRequest, ExecSession, LaunchedContainer } from '../containerizer.ts';
+import { Unsupported } from '../unsupported.ts';
 import type { NativeContext } from './context.ts';
 import type { Delegate } from './delegate.ts';
 import { loadIsolators, sessionJoins, sessionOperations } from './launch-request.ts';
@@ -16,7 +17,7 @@ export async function copyWithContainer(
   { containerId, direction, path, name }: CopyRequest,
 ): Promise<ExecSession> {
   if (context.delegate)
-    throw new Error('only the native containerizer copies files; run a tar of the container with exec');
+    throw new Unsupported('only the native containerizer copies files; run a tar of the container with exec');
   const request = { containerId, argv: [direction, path, name], stdin: direction === 'receive', tty: false };
   return enterContainer(context, request, { files: true });
 }

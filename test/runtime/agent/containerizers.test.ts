@@ -1,11 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { get, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from '../../../controllers/machinery/client/resources.ts';
+import type { RunningAgent } from '../../../runtime/agent/index.ts';
 import { startDockerDaemon, testImage } from '../../containerizers/docker-daemon.ts';
 import { aptProblem } from '../../setup/debian.ts';
-import { noContainers, type Platform, startPlatform } from './support/platform.ts';
+import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const problem = noContainers() ?? aptProblem('crun', () => execFileSync('crun', ['--version'], { stdio: 'ignore' }));
 const daemon = problem ?? (await startDockerDaemon());
@@ -14,9 +17,10 @@ const suite = why ? describe.skip : describe;
 
 suite(`an agent with several containerizers (${why ?? 'docker, crun, native'})`, () => {
   let platform: Platform;
+  let agent: RunningAgent;
   beforeAll(async () => {
     platform = await startPlatform();
-    const agent = await platform.startAgent({
+    agent = await platform.startAgent({
       ociRuntime: 'crun',
       dockerSocket: (daemon as { socketPath: string }).socketPath,
     });
@@ -70,6 +74,22 @@ suite(`an agent with several containerizers (${why ?? 'docker, crun, native'})`,
     expect((await platform.untilEnded('native')).status).toMatchObject({ exitCode: 6 });
   });
 
+  test('tells who asks for what a containerizer cannot do', async () => {
+    await platform.createTask('copy-docker', { image: testImage, imagePullPolicy: 'Never', shell: 'sleep 1000' });
+    await platform.createTask('copy-oci', { shell: 'sleep 1000' });
+    for (const [name, message] of [
+      ['copy-docker', 'containerizer docker cannot copy a container'],
+      ['copy-oci', 'only the native containerizer copies files'],
+    ] as const) {
+      await platform.untilState(name, 'Running');
+      const { statusCode, body } = await request({
+        socketPath: agent.socketPath,
+        path: `/files/${NAMESPACE}/${name}?path=/etc&name=etc`,
+      });
+      expect([statusCode, body]).toEqual([501, expect.stringContaining(message)]);
+    }
+  });
+
   test('kills with grace, whoever runs it', async () => {
     for (const [name, container] of Object.entries({
       'killed-docker': {
@@ -86,3 +106,8 @@ suite(`an agent with several containerizers (${why ?? 'docker, crun, native'})`,
     }
   });
 });
+
+async function request(options: { socketPath: string; path: string }): Promise<{ statusCode?: number; body: string }> {
+  const response = await new Promise<IncomingMessage>((resolve, reject) => get(options, resolve).on('error', reject));
+  return { statusCode: response.statusCode, body: await text(response) };
+}
