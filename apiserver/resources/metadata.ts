@@ -33,12 +33,11 @@ export function cleanMetadata(
   fieldValidation: FieldValidation,
 ): { metadata: ObjectMeta; warnings: string[] } {
   const clean: Record<string, unknown> = {};
-  const unknown: string[] = [];
   for (const [field, value] of Object.entries(metadata)) {
-    if (knownFields.has(field)) {
-      if (value !== null && value !== undefined && !isEmptyCollection(value)) clean[field] = value;
-    } else if (!formerFields.has(field)) unknown.push(`unknown field "metadata.${field}"`);
+    if (knownFields.has(field) && value !== null && value !== undefined && !isEmptyCollection(value))
+      clean[field] = value;
   }
+  const unknown = unknownFields(metadata).map((field) => `unknown field "metadata.${field}"`);
   if (unknown.length > 0 && fieldValidation === 'Strict') {
     throw new ApiError(
       'BadRequest',
@@ -46,6 +45,24 @@ export function cleanMetadata(
     );
   }
   return { metadata: clean as ObjectMeta, warnings: fieldValidation === 'Warn' ? unknown : [] };
+}
+
+function unknownFields(metadata: ObjectMeta): string[] {
+  return Object.keys(metadata).filter((field) => !knownFields.has(field) && !formerFields.has(field));
+}
+
+/** What a server would refuse of a document's metadata, its name aside, as `field: what is wrong`: for checks without one. */
+export function metadataProblems(metadata: ObjectMeta): string[] {
+  const causes = [
+    ...labelCauses(metadata.labels),
+    ...annotationCauses(metadata.annotations),
+    ...finalizerCauses(metadata.finalizers),
+    ...ownerCauses(metadata.ownerReferences),
+  ];
+  return [
+    ...unknownFields(metadata).map((field) => `metadata.${field}: unknown field`),
+    ...causes.map(({ field, message }) => `${field}: ${message}`),
+  ];
 }
 
 /** Empty lists and maps of metadata are the same as absent ones, and left out as in the genuine server. */

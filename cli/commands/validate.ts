@@ -19,6 +19,7 @@ export function addValidateCommand(program: Command): void {
 
 async function validatePath(path: string, quiet: boolean): Promise<number> {
   const { validateDocument } = await import('../../crds/validate.ts');
+  const { metadataProblems } = await import('../../apiserver/resources/metadata.ts');
   const { documents, errors } = await readManifests(path);
   let invalid = errors.length;
   for (const error of errors) process.stdout.write(`${error.place}: ${error.message}\n`);
@@ -29,9 +30,12 @@ async function validatePath(path: string, quiet: boolean): Promise<number> {
         process.stdout.write(`${source}: ${name} skipped: ${object.apiVersion} is checked by the server only\n`);
       continue;
     }
-    const problems = validateDocument(object).errors;
+    const problems = [
+      ...metadataProblems({ ...object.metadata }),
+      ...validateDocument(object).errors.map(({ message }) => message),
+    ];
     invalid += problems.length;
-    for (const problem of problems) process.stdout.write(`${source}: ${name}: ${problem.message}\n`);
+    for (const problem of problems) process.stdout.write(`${source}: ${name}: ${problem}\n`);
     if (problems.length === 0 && !quiet) process.stdout.write(`${source}: ${name} is valid\n`);
   }
   return invalid;

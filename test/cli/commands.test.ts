@@ -60,6 +60,25 @@ describe('exit codes', () => {
       rmSync(directory, { recursive: true });
     }
   });
+  test('validate reads the metadata too', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tepui-validate-'));
+    try {
+      const metadata = '{name: odd, namespce: a, labels: {"a b": c}, finalizers: [x y]}';
+      writeFileSync(
+        join(directory, 'odd.yaml'),
+        `apiVersion: tepui.dev/v1alpha1\nkind: Task\nmetadata: ${metadata}\nspec: {containers: [{name: main, command: [x]}]}\n`,
+      );
+      const { stdout, status } = tepui(['validate', '-f', directory]);
+      expect(stdout.match(/metadata\.\w+: (unknown field|Invalid value)/g)).toEqual([
+        'metadata.namespce: unknown field',
+        'metadata.labels: Invalid value',
+        'metadata.finalizers: Invalid value',
+      ]);
+      expect(status).toBe(3);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
   test('validate accepts every example', () => {
     const { stdout, status } = tepui(['validate', '-f', new URL('../../manifests/examples', import.meta.url).pathname]);
     expect(stdout).not.toMatch(/: spec/);
