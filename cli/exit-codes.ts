@@ -11,7 +11,10 @@ export const EXIT_CODES = {
     meaning:
       'this machine cannot run it: neither root nor a delegated cgroup, no cgroup controllers, or too old a kernel',
   },
-  taskNotRun: { code: 125, meaning: '`run` and `exec`: the command was never started' },
+  taskNotRun: {
+    code: 125,
+    meaning: '`run` and `exec`: the command was never started; others: the task does not run, or no more',
+  },
   readerGone: { code: 141, meaning: 'any command: whoever read its output has gone, as with `| head`' },
   signalBase: {
     code: 128,
