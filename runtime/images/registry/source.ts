@@ -70,13 +70,14 @@ export function registrySource(reference: RegistryReference, options: RegistrySo
   };
 }
 
-/** The first place that has it; what passes by itself is tried again at each. Rejects with the last place's failure: the registry's own. */
+/** The first place that has it; what passes by itself is tried again at each. Rejects with the last place's failure, the registry's own, which names those of its mirrors. */
 async function anywhere<T>(
   endpoints: Endpoint[],
   signal: AbortSignal,
   delaysMs: number[],
   ask: (endpoint: Endpoint) => Promise<T>,
 ): Promise<T> {
+  const mirrors: string[] = [];
   for (const [index, endpoint] of endpoints.entries()) {
     const isLast = index === endpoints.length - 1;
     try {
@@ -84,10 +85,21 @@ async function anywhere<T>(
       return await withRetries(() => ask(endpoint), signal, isLast ? delaysMs : delaysMs.slice(0, 1));
     } catch (error) {
       signal.throwIfAborted();
-      if (isLast || !(error instanceof SourceFailed || error instanceof ManifestInvalid)) throw error;
+      if (!(error instanceof SourceFailed || error instanceof ManifestInvalid)) throw error;
+      if (isLast) throw withMirrors(error, mirrors);
+      mirrors.push(error.message);
     }
   }
   throw new SourceFailed('there is no registry to ask');
+}
+
+/** Who has a mirror often reaches nothing else: what the registry itself says is then the least of it. */
+function withMirrors(error: SourceFailed | ManifestInvalid, mirrors: string[]): Error {
+  if (mirrors.length === 0 || !(error instanceof SourceFailed)) return error;
+  return new SourceFailed(`${error.message} (before it its mirrors: ${mirrors.join('; ')})`, {
+    ...error,
+    cause: error,
+  });
 }
 
 /**

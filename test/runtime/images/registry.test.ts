@@ -251,6 +251,12 @@ suite('images from a registry', () => {
     const image = await store.provision({ reference: 'team/app:1', holder: 'x' });
     expect(image.layers).toHaveLength(2);
     expect(store.list().map(({ reference }) => reference)).toEqual(['hub.invalid/team/app:1']);
+    await expect(store.provision({ reference: 'team/none:1', holder: 'x' })).rejects.toMatchObject({
+      notFound: true,
+      message: expect.stringMatching(
+        /does not have it \(before it its mirrors: .*mirror-of-nothing\/none does not have it\)/,
+      ),
+    });
     await store.close();
   }, 60_000);
 
