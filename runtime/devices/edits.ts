@@ -35,16 +35,17 @@ function addEdits(
   { env, deviceNodes, mounts, additionalGids, refused }: CdiEdits,
   { name, file }: CdiDevice,
 ): void {
+  const place = `devices: ${name}`;
   if (refused.length > 0)
     throw new DeviceRefused(
-      `${name}: its specification ${file} needs ${refused.join(', ')}, which this agent does not run`,
+      `${place}: its specification ${file} needs ${refused.join(', ')}, which this agent does not run`,
     );
   for (const node of deviceNodes) {
-    const device = toDevice(node, name);
+    const device = toDevice(node, place);
     edits.devices = [...edits.devices.filter(({ path }) => path !== device.path), device];
   }
   for (const mount of mounts) {
-    const bind = toMount(mount, name);
+    const bind = toMount(mount, place);
     edits.mounts = [...edits.mounts.filter(({ target }) => target !== bind.target), bind];
   }
   for (const entry of env) edits.env[entry.slice(0, entry.indexOf('='))] = entry.slice(entry.indexOf('=') + 1);
@@ -53,11 +54,11 @@ function addEdits(
 }
 
 /** Of the host's file unless the specification says it itself. Without an owner it belongs to the container's user. */
-function toDevice(node: CdiDeviceNode, name: string): ContainerDevice {
+function toDevice(node: CdiDeviceNode, place: string): ContainerDevice {
   const isComplete = node.type !== undefined && node.major !== undefined && node.minor !== undefined;
   const { type, major, minor } = isComplete
     ? { type: node.type === 'b' ? ('b' as const) : ('c' as const), major: node.major!, minor: node.minor! }
-    : cdiDevice(node.hostPath ?? node.path, name);
+    : cdiDevice(node.hostPath ?? node.path, place);
   return {
     path: node.path,
     type,
@@ -71,7 +72,7 @@ function toDevice(node: CdiDeviceNode, name: string): ContainerDevice {
 }
 
 /** Always without set-user-id programs and devices; read-only where it says so. */
-function toMount({ hostPath, containerPath, options }: CdiMount, name: string): ContainerMount {
-  if (!existsSync(hostPath)) throw new DeviceRefused(`${name}: ${hostPath} is not there`);
+function toMount({ hostPath, containerPath, options }: CdiMount, place: string): ContainerMount {
+  if (!existsSync(hostPath)) throw new DeviceRefused(`${place}: ${hostPath} is not there`);
   return { source: hostPath, target: containerPath, readOnly: options.includes('ro') };
 }

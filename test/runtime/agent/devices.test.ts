@@ -135,6 +135,11 @@ suite('devices of tasks', () => {
     [
       'hooked',
       { devices: [{ cdi: 'acme.com/nic=hooked' }] },
+      'spec.containers[0].devices: acme.com/nic=hooked: its specification',
+    ],
+    [
+      'hooked-how',
+      { devices: [{ cdi: 'acme.com/nic=hooked' }] },
       'needs hooks.createContainer, which this agent does not run',
     ],
     ['forbidden', { devices: [{ path: '/dev/full' }] }, 'this agent does not allow /dev/full'],
