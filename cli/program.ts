@@ -1,4 +1,5 @@
 import { Command, CommanderError } from 'commander';
+import { ApiUnreachableError } from '../controllers/machinery/client/errors.ts';
 import { addCommands } from './commands/index.ts';
 import { describeError } from './describe-error.ts';
 import { CliError, EXIT_CODES } from './exit-codes.ts';
@@ -37,8 +38,9 @@ function overrideExits(command: Command): void {
   for (const child of command.commands) overrideExits(child);
 }
 
-/** Start-up errors of the server and the agent carry their exit code. */
+/** Of an API server that does not answer; start-up errors of the server and the agent carry their exit code. */
 function exitCodeOf(error: unknown): number {
+  if (error instanceof ApiUnreachableError) return EXIT_CODES.unreachable.code;
   const code = (error as { exitCode?: unknown }).exitCode;
   return typeof code === 'number' ? code : EXIT_CODES.failed.code;
 }

@@ -46,6 +46,21 @@ describe('exit codes', () => {
     expect(stderr).toMatch(/^tepui: --data-dir: \/nonexistent\/kubeconfig does not exist\n$/);
     expect(status).toBe(4);
   });
+  test('an API server that does not answer ends with 4', () => {
+    const directory = mkdtempSync(join(tmpdir(), 'tepui-nobody-'));
+    try {
+      const cluster = { name: 'c', cluster: { server: 'https://127.0.0.1:1' } };
+      const context = { name: 'c', context: { cluster: 'c', user: 'u' } };
+      const user = { name: 'u', user: { token: 't' } };
+      const config = { clusters: [cluster], contexts: [context], users: [user], 'current-context': 'c' };
+      writeFileSync(join(directory, 'kubeconfig'), JSON.stringify(config));
+      const { stderr, status } = tepui(['why', 'x', '--data-dir', directory]);
+      expect(stderr).toMatch(/^tepui: the API server cannot be reached: GET .*ECONNREFUSED 127\.0\.0\.1:1\n$/);
+      expect(status).toBe(4);
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
   test('validate ends with 3 and names document, field and rule', () => {
     const directory = mkdtempSync(join(tmpdir(), 'tepui-validate-'));
     try {
