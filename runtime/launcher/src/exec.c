@@ -171,6 +171,7 @@ static void end_pump(struct pump *pump) {
 	if (pump->from >= 0) close(pump->from);
 	if (pump->to >= 0) close(pump->to);
 	pump->from = pump->to = -1;
+	pump->start = pump->end = 0; /* what was not taken is not waited for */
 }
 
 static void move_data(struct pump *pump, bool terminal_input) {

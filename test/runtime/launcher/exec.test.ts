@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { ExecSession } from '../../../runtime/containerizers/containerizer.ts';
@@ -189,6 +190,14 @@ test('when whoever asked is gone, so is the command', async () => {
   process.kill(helper, 'SIGKILL');
   await eventually(async () => (await processesWith(marker)).length === 0, 'its end');
   expect(await session.exit).toEqual({ signal: 9 });
+});
+
+test('output that nobody takes any more does not hold up its end', async () => {
+  const session = await start(['head', '-c', '1000000', '/dev/zero']);
+  session.stdin!.end();
+  session.stdout.on('error', () => {});
+  (session.stdout as Readable).destroy();
+  expect(await session.exit).toEqual({ signal: 13 });
 });
 
 test('the launcher in the container is a sealed copy that cannot be written to or traced', async () => {
