@@ -144,8 +144,9 @@ async function forward(socket: Socket, path: string, endpoints: Endpoints): Prom
   });
   socket.on('end', () => remote.send(Buffer.of(FORWARD_CHANNEL.close, FORWARD_CHANNEL.data)));
   // With both directions ended the agent closes, once the task has got everything.
-  socket.on('close', () => (isEnded && socket.readableEnded) || remote.close());
-  if (socket.destroyed) remote.close();
+  // One whose client went before is cut off: while it is paused it would see no end of a proper closing.
+  socket.on('close', () => (isEnded && socket.readableEnded) || remote.terminate());
+  if (socket.destroyed) remote.terminate();
   socket.resume();
 }
 

@@ -15,6 +15,7 @@ import {
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { cliCommand } from '../../cli/self.ts';
 import { Agent } from '../../controllers/machinery/client/resources.ts';
@@ -40,6 +41,7 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
       'class Handler(http.server.BaseHTTPRequestHandler):',
       ' def do_GET(self):',
       '  if self.path == "/broken": return self.broken()',
+      '  while self.path == "/endless": self.wfile.write(b"x" * 100000)',
       '  body = b"x" * 300000 if self.path == "/large" else b"hello"',
       '  self.send_response(200); self.send_header("content-length", str(len(body))); self.end_headers(); self.wfile.write(body)',
       ' def broken(self):',
@@ -225,6 +227,33 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
       child.kill('SIGINT');
       expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
       expect(tepui('port-forward', 'box', 'x').status).toBe(2);
+    },
+    60_000 * SLOW,
+  );
+
+  test(
+    'a forwarded connection whose client goes in the middle ends at once',
+    async () => {
+      const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
+      const [program, ...words] = cliCommand(['port-forward', 'box', `:${port}`]);
+      const child = spawn(program!, words, { env: { ...process.env, KUBECONFIG: system.kubeconfig } });
+      children.push(child);
+      let said = '';
+      child.stdout!.on('data', (chunk: Buffer) => {
+        said += chunk.toString();
+      });
+      const local = await eventually('the port', () => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+      const dials = () =>
+        spawnSync('pgrep', ['-cf', `dial [0-9]+ [0-9]+ ${port} `], { encoding: 'utf8' }).stdout.trim();
+      const client = connect(Number(local), '127.0.0.1').on('error', () => {});
+      client.write('GET /endless HTTP/1.0\r\n\r\n');
+      await eventually('the connection', () => (dials() === '1' ? true : undefined));
+      // It takes nothing, until all between is full.
+      client.pause();
+      await delay(1000);
+      client.resetAndDestroy();
+      await eventually('its end', () => (dials() === '0' ? true : undefined), 5000);
+      child.kill();
     },
     60_000 * SLOW,
   );
