@@ -19,6 +19,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { cliCommand } from '../../cli/self.ts';
 import { Agent } from '../../controllers/machinery/client/resources.ts';
+import { processesWith } from '../runtime/launcher/harness.ts';
 import { eventually, SLOW, startSystem, type TestSystem } from './harness.ts';
 
 const unavailable = process.getuid?.() === 0 ? undefined : 'needs root';
@@ -243,16 +244,15 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
         said += chunk.toString();
       });
       const local = await eventually('the port', () => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
-      const dials = () =>
-        spawnSync('pgrep', ['-cf', `dial [0-9]+ [0-9]+ ${port} `], { encoding: 'utf8' }).stdout.trim();
+      const dials = async () => (await processesWith(`\0${port}\x00127.0.0.1\0`)).length;
       const client = connect(Number(local), '127.0.0.1').on('error', () => {});
       client.write('GET /endless HTTP/1.0\r\n\r\n');
-      await eventually('the connection', () => (dials() === '1' ? true : undefined));
+      await eventually('the connection', async () => (await dials()) === 1 || undefined);
       // It takes nothing, until all between is full.
       client.pause();
       await delay(1000);
       client.resetAndDestroy();
-      await eventually('its end', () => (dials() === '0' ? true : undefined), 5000);
+      await eventually('its end', async () => (await dials()) === 0 || undefined, 5000);
       child.kill();
     },
     60_000 * SLOW,
