@@ -69,7 +69,7 @@ function printer(client: ApiClient, options: LogsOptions, token: string | undefi
     ...(both || options.stderr ? (['stderr'] as const) : []),
   ];
   return async ({ agent, task, container }, isPrefixed, isWhole = false) => {
-    const endpoint = await agentEndpoint(client, agent, token);
+    const endpoint = () => agentEndpoint(client, agent, token);
     const request: Omit<LogRequest, 'file'> = {
       namespace: options.namespace,
       task,

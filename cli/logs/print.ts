@@ -6,7 +6,7 @@ import { type LogRequest, streamLogs } from '../stream-logs.ts';
 
 /** Resolves at the end of its output; with `follow`, of the task. */
 export async function printLog(
-  endpoint: AgentEndpoint,
+  endpoint: () => Promise<AgentEndpoint>,
   request: Omit<LogRequest, 'file'>,
   files: LogRequest['file'][],
   isPrefixed: boolean,

@@ -68,10 +68,9 @@ async function joinStreams(
 async function copyLogs(endpoint: () => Promise<AgentEndpoint>, key: Key): Promise<undefined> {
   const request = { namespace: key.namespace, task: key.name, follow: true };
   try {
-    const agent = await endpoint();
     await Promise.all([
-      streamLogs(agent, { ...request, file: 'stdout' }, process.stdout),
-      streamLogs(agent, { ...request, file: 'stderr' }, process.stderr),
+      streamLogs(endpoint, { ...request, file: 'stdout' }, process.stdout),
+      streamLogs(endpoint, { ...request, file: 'stderr' }, process.stderr),
     ]);
   } catch (error) {
     // Nobody reads it any more, and the task is being ended for that.

@@ -1,14 +1,10 @@
 /** Attaching to a container, also over an agent that is exchanged meanwhile. */
-import { setTimeout as delay } from 'node:timers/promises';
 import type { Task } from '../../crds/types.generated.ts';
 import type { AgentEndpoint } from '../agent-endpoint.ts';
 import { CliError, EXIT_CODES } from '../exit-codes.ts';
+import { isUnreachable, reconnecting } from '../reconnect.ts';
 import { openConsole } from './console.ts';
 import { type Outcome, runSession } from './session.ts';
-
-/** An agent that restarts is back within moments. */
-const RECONNECT_MS = 30_000;
-const PAUSE_MS = 250;
 
 export interface AttachOptions {
   namespace: string;
@@ -49,23 +45,15 @@ export async function attach(endpoint: () => Promise<AgentEndpoint>, options: At
     let outcome = await connectOnce(true);
     while (outcome.kind === 'lost') {
       process.stderr.write('tepui: the agent went away; attaching again\r\n');
-      outcome = await reconnect(connectOnce);
+      // The API server may have gone with it, and say so in its own way.
+      outcome = await reconnecting(
+        () => connectOnce(false),
+        (error) => !(error instanceof CliError) || isUnreachable(error),
+      );
     }
     return outcome;
   } finally {
     local.close();
-  }
-}
-
-async function reconnect(connectOnce: (isFirst: boolean) => Promise<Outcome>): Promise<Outcome> {
-  for (const deadline = Date.now() + RECONNECT_MS; ; await delay(PAUSE_MS)) {
-    try {
-      return await connectOnce(false);
-    } catch (error) {
-      // The API server may have gone with it, and say so in its own way.
-      const isFinal = error instanceof CliError && error.exitCode !== EXIT_CODES.unreachable.code;
-      if (isFinal || Date.now() > deadline) throw error;
-    }
   }
 }
 

@@ -5,7 +5,7 @@
 import { watchChanges } from './changes.ts';
 import { type LogFile, type OpenLog, openLogFile } from './open.ts';
 import { closeSegments, openSegments } from './segments.ts';
-import { tailPosition } from './tail.ts';
+import { type LogPosition, tailPosition } from './tail.ts';
 import { positionSince } from './times.ts';
 
 export interface ReadLogOptions {
@@ -15,9 +15,20 @@ export interface ReadLogOptions {
   tailLines?: number;
   /** Leave out what was written before this time: to the second as a rule, see times.ts; by whole files where a log has no notes of times. */
   sinceMs?: number;
+  /** Go on at a place that an earlier reader came to; the two above do not count then. If it was rotated out of existence: at the oldest file. */
+  after?: LogPlace;
+  /** Told once, before the first bytes: where they begin; undefined when there is no file yet. */
+  onStart?: (start: LogPlace | undefined) => void;
   /** Resolves when nothing more will be written. */
   ended?: Promise<unknown>;
   signal?: AbortSignal;
+}
+
+/** A place that outlives this process, and rotations. `offset` may be beyond the end of the file: then it is in those that came after. */
+export interface LogPlace {
+  /** 0: of the oldest file. */
+  inode: bigint;
+  offset: number;
 }
 
 const CHUNK = 64 * 1024;
@@ -56,26 +67,46 @@ async function* readPresent(place: Place, options: ReadLogOptions): AsyncGenerat
   const segments = await openSegments(place.sandbox, place.file);
   let taken = 0;
   try {
-    const { sinceMs, tailLines } = options;
-    const oldest = segments.findIndex(({ modifiedMs }) => sinceMs === undefined || modifiedMs >= sinceMs);
-    const start = tailLines === undefined ? undefined : await tailPosition(segments, tailLines, place.signal);
-    const since = { segment: oldest < 0 ? segments.length - 1 : oldest, offset: 0 };
-    if (sinceMs !== undefined && segments[since.segment] !== undefined)
-      since.offset = await positionSince(place.sandbox, place.file, segments[since.segment]!, sinceMs);
-    const first = Math.max(since.segment, start?.segment ?? 0);
+    const start = options.after ? positionAfter(segments, options.after) : await positionOf(place, segments, options);
+    const first = segments[start.segment];
+    options.onStart?.(first && { inode: first.inode, offset: start.offset });
     for (const [index, segment] of segments.entries()) {
       taken = index + 1;
       await moveTo(place, segment);
-      if (index < first) continue;
-      place.offset = Math.max(
-        start !== undefined && index === start.segment ? start.offset : 0,
-        index === since.segment ? since.offset : 0,
-      );
+      if (index < start.segment) continue;
+      if (index === start.segment) place.offset = start.offset;
       yield* readToEnd(place);
     }
   } finally {
     await closeSegments(segments.slice(taken));
   }
+}
+
+/** The later one of what `tailLines` and `sinceMs` say. */
+async function positionOf(
+  { sandbox, file, signal }: Place,
+  segments: OpenLog[],
+  { sinceMs, tailLines }: ReadLogOptions,
+): Promise<LogPosition> {
+  const oldest = segments.findIndex(({ modifiedMs }) => sinceMs === undefined || modifiedMs >= sinceMs);
+  const tail = tailLines === undefined ? { segment: 0, offset: 0 } : await tailPosition(segments, tailLines, signal);
+  const since = { segment: oldest < 0 ? Math.max(0, segments.length - 1) : oldest, offset: 0 };
+  if (sinceMs !== undefined && segments[since.segment] !== undefined)
+    since.offset = await positionSince(sandbox, file, segments[since.segment]!, sinceMs);
+  if (tail.segment === since.segment) return { segment: tail.segment, offset: Math.max(tail.offset, since.offset) };
+  return tail.segment > since.segment ? tail : since;
+}
+
+function positionAfter(segments: OpenLog[], { inode, offset }: LogPlace): LogPosition {
+  const known = inode === 0n ? 0 : segments.findIndex((segment) => segment.inode === inode);
+  const position = { segment: Math.max(0, known), offset: known < 0 ? 0 : offset };
+  // Only the newest still grows: what an earlier one does not have was read from those after it.
+  for (let size: number; position.segment < segments.length - 1; position.segment += 1) {
+    size = segments[position.segment]!.size;
+    if (position.offset < size) break;
+    position.offset -= size;
+  }
+  return position;
 }
 
 /** Reads what is new since the last look, over any rotations. */

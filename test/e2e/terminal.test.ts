@@ -147,6 +147,41 @@ if (unavailable) process.stderr.write(`terminals of tasks: skipped: ${unavailabl
   );
 
   test(
+    'run and logs -f go on over a restart of server and agent: nothing is lost or repeated, and the exit code is told',
+    async () => {
+      const follow = (words: string[]) => {
+        const [command, ...args] = cliCommand(words);
+        const child = spawn(command!, args, { env: { ...process.env, KUBECONFIG: system.kubeconfig } });
+        const followed = {
+          text: '',
+          complaints: '',
+          exit: new Promise((resolve) => child.once('close', resolve)),
+        };
+        child.stdout.on('data', (chunk: Buffer) => {
+          followed.text += chunk.toString();
+        });
+        child.stderr.on('data', (chunk: Buffer) => {
+          followed.complaints += chunk.toString();
+        });
+        return followed;
+      };
+      const script = 'i=0; while [ $i -lt 80 ]; do i=$((i+1)); echo $i; sleep 0.1; done; exit 6';
+      const run = follow(['run', '--name', 'counted', '--', 'sh', '-c', script]);
+      await eventually('the first lines', () => run.text.includes('3\n') || undefined);
+      const logs = follow(['logs', '-f', '--tail', '1', 'counted']);
+      await eventually('the first line', () => logs.text.includes('\n') || undefined);
+      await system.kill();
+      await system.restart();
+      const all = Array.from({ length: 80 }, (_, index) => `${index + 1}\n`);
+      expect([await run.exit, run.text, run.complaints]).toEqual([6, all.join(''), '']);
+      expect([await logs.exit, logs.complaints]).toEqual([0, '']);
+      const first = Number(logs.text.split('\n')[0]);
+      expect(logs.text).toBe(all.slice(first - 1).join(''));
+    },
+    60_000 * SLOW,
+  );
+
+  test(
     'attach goes on over a restart of the agent, and the task notices nothing',
     async () => {
       const session = terminal(['attach', 'shell']);

@@ -1,8 +1,11 @@
-/** GET /logs/<namespace>/<task>?file=stdout|stderr&previous=true&follow=true&tail=N&since=SECONDS: the log as bytes, in chunks as they come. */
+/**
+ * GET /logs/<namespace>/<task>?file=stdout|stderr&previous=true&follow=true&tail=N&since=SECONDS: the log as bytes, in chunks as they come. The header
+ * tells the place of the first (INODE.OFFSET); with the number of bytes that came added, it is `after` for the rest, of this or another agent process.
+ */
 import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { LogFile } from '../../logs/open.ts';
-import { readLog } from '../../logs/read.ts';
+import { type LogPlace, readLog } from '../../logs/read.ts';
 
 /** The query is not what it should be. */
 export class BadQuery extends Error {
@@ -17,7 +20,10 @@ export interface LogQuery {
   follow: boolean;
   tailLines?: number;
   sinceSeconds?: number;
+  after?: LogPlace;
 }
+
+export const LOG_START_HEADER = 'x-tepui-log-start';
 
 /** Throws BadQuery naming the parameter. */
 export function parseLogQuery(query: URLSearchParams): LogQuery {
@@ -30,6 +36,7 @@ export function parseLogQuery(query: URLSearchParams): LogQuery {
     follow: !previous && isTrue(query.get('follow')),
     ...optionalNumber(query, 'tail', 'tailLines'),
     ...optionalNumber(query, 'since', 'sinceSeconds'),
+    ...optionalPlace(query.get('after')),
   };
 }
 
@@ -41,13 +48,17 @@ export async function sendLog(
 ): Promise<void> {
   const gone = new AbortController();
   response.on('close', () => gone.abort());
-  response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store' });
-  // A follower of a silent task wants to know that it is connected.
-  response.flushHeaders();
   const log = readLog(container.sandbox, query.file, {
     follow: query.follow,
     tailLines: query.tailLines,
     ...(query.sinceSeconds !== undefined && { sinceMs: Date.now() - query.sinceSeconds * 1000 }),
+    ...(query.after && { after: query.after }),
+    onStart(start) {
+      const place = start && { [LOG_START_HEADER]: `${start.inode}.${start.offset}` };
+      response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store', ...place });
+      // A follower of a silent task wants to know that it is connected.
+      response.flushHeaders();
+    },
     ended: container.ended,
     signal: gone.signal,
   });
@@ -65,6 +76,13 @@ function optionalNumber<K extends string>(query: URLSearchParams, name: string, 
   if (text === '' || !Number.isFinite(value) || value < 0)
     throw new BadQuery(`${name}: must be a number of at least 0, not "${text}"`);
   return { [key]: value } as { [P in K]?: number };
+}
+
+function optionalPlace(text: string | null): { after?: LogPlace } {
+  if (text === null) return {};
+  const [, inode, offset] = /^(\d{1,20})\.(\d{1,15})$/.exec(text) ?? [];
+  if (inode === undefined) throw new BadQuery(`after: must be INODE.OFFSET, not "${text}"`);
+  return { after: { inode: BigInt(inode), offset: Number(offset) } };
 }
 
 function isTrue(text: string | null): boolean {

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { type ReadLogOptions, readLog } from '../../../runtime/logs/read.ts';
+import { type LogPlace, type ReadLogOptions, readLog } from '../../../runtime/logs/read.ts';
 
 let sandbox: string;
 beforeEach(() => {
@@ -115,6 +115,27 @@ describe('reading', () => {
     write('stdout.1', 'a\nb\nc\n');
     write('stdout', 'd\ne');
     expect(await all({ tailLines })).toBe(expected);
+  });
+
+  test('goes on at the place that another reader came to, over rotations, and at the oldest file when that is gone', async () => {
+    write('stdout', 'one\n');
+    const starts: (LogPlace | undefined)[] = [];
+    const told = (options: ReadLogOptions) => all({ ...options, onStart: (start) => void starts.push(start) });
+    expect(await told({ tailLines: 0 })).toBe('');
+    rotate(3);
+    write('stdout', 'two\n');
+    rotate(3);
+    write('stdout', 'three\n');
+    const { inode, offset } = starts[0]!;
+    expect(offset).toBe(4);
+    expect(await told({ after: { inode, offset } })).toBe('two\nthree\n');
+    expect(starts[1]?.offset).toBe(0);
+    expect(await told({ after: { inode, offset: offset + 3 }, tailLines: 0 })).toBe('\nthree\n');
+    expect(await told({ after: { inode, offset: 14 } })).toBe('');
+    expect(await told({ after: { inode: 0n, offset: 1 } })).toBe('ne\ntwo\nthree\n');
+    rmSync(at('stdout.2'));
+    expect(await told({ after: { inode, offset: 6 } })).toBe('two\nthree\n');
+    expect(await told({})).toBe('two\nthree\n');
   });
 
   test('finds the last lines of large files', async () => {
