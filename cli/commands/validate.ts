@@ -20,7 +20,10 @@ export function addValidateCommand(program: Command): void {
 async function validatePath(path: string, quiet: boolean): Promise<number> {
   const { validateDocument } = await import('../../crds/validate.ts');
   const { metadataProblems } = await import('../../apiserver/resources/metadata.ts');
-  const { documents, errors } = await readManifests(path);
+  const { documents, errors } = await readManifests(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    throw new CliError(`-f: ${path} does not exist`, EXIT_CODES.usage.code);
+  });
   let invalid = errors.length;
   for (const error of errors) process.stdout.write(`${error.place}: ${error.message}\n`);
   for (const { source, object } of documents) {

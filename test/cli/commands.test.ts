@@ -75,6 +75,13 @@ describe('exit codes', () => {
       rmSync(directory, { recursive: true });
     }
   });
+  test('validate says what is not there', () => {
+    expect(tepui(['validate', '-f', '/no/where'])).toMatchObject({
+      stderr: 'tepui: -f: /no/where does not exist\n',
+      status: 2,
+    });
+  });
+
   test('validate reads the metadata too', () => {
     const directory = mkdtempSync(join(tmpdir(), 'tepui-validate-'));
     try {

@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import type { LogFile } from '../../logs/open.ts';
 import { type LogPlace, readLog } from '../../logs/read.ts';
+import { NotHere } from './tasks-source.ts';
 
 /** The query is not what it should be. */
 export class BadQuery extends Error {
@@ -40,7 +41,7 @@ export function parseLogQuery(query: URLSearchParams): LogQuery {
   };
 }
 
-/** Ends when the log ends or the client goes. A slow client slows the reading, not the task. */
+/** Rejects with NotHere when there is no such run. Ends when the log ends or the client goes. A slow client slows the reading, not the task. */
 export async function sendLog(
   container: { sandbox: string; ended: Promise<void> },
   query: LogQuery,
@@ -54,6 +55,8 @@ export async function sendLog(
     ...(query.sinceSeconds !== undefined && { sinceMs: Date.now() - query.sinceSeconds * 1000 }),
     ...(query.after && { after: query.after }),
     onStart(start) {
+      if (start === undefined && query.file.endsWith('.previous'))
+        throw new NotHere('the container has no run before this one: it was not restarted in place');
       const place = start && { [LOG_START_HEADER]: `${start.inode}.${start.offset}` };
       response.writeHead(200, { 'content-type': 'application/octet-stream', 'cache-control': 'no-store', ...place });
       // A follower of a silent task wants to know that it is connected.

@@ -93,6 +93,11 @@ suite("an agent's endpoint", () => {
     expect(arrivals.at(-1)! - arrivals[0]!).toBeGreaterThan(150);
     expect((await get(`/logs/${NAMESPACE}/talker?tail=2`)).text).toBe('line 4\nline 5\n');
     expect((await get(`/logs/${NAMESPACE}/talker?file=stderr`)).text).toBe('');
+    expect(await get(`/logs/${NAMESPACE}/talker?previous=true`)).toMatchObject({
+      status: 404,
+      text: expect.stringContaining('no run before this one'),
+    });
+    expect(await get(`/logs/${NAMESPACE}/talker?after=1.x`)).toMatchObject({ status: 400 });
   });
 
   test('lists tasks and gives usage of those that run', async () => {
