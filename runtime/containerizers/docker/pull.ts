@@ -1,7 +1,7 @@
 /** Has the engine pull an image into its own store. */
 import { StringDecoder } from 'node:string_decoder';
 import { type PullPolicy, parseReference, type RegistryCredentials } from '../../images/index.ts';
-import { findCredential } from '../../images/registry/credentials.ts';
+import { findCredentials, type RegistryCredential } from '../../images/registry/credentials.ts';
 import { type Engine, isNotFound } from './engine.ts';
 
 export interface EnginePull {
@@ -27,20 +27,34 @@ export async function ensureImage(
   const parsed = parseReference(reference);
   if (parsed.kind !== 'registry') throw new EnginePullFailed(`image ${reference} is in no registry`);
   const { registry, repository, tag, digest } = parsed;
-  const credential = findCredential(credentials, `${registry}/${repository}`);
+  const [first, ...others] = findCredentials(credentials, `${registry}/${repository}`);
   const query = `fromImage=${encodeURIComponent(`${registry}/${repository}`)}&tag=${encodeURIComponent(digest ?? tag ?? 'latest')}`;
-  const response = await engine.stream('POST', `/images/create?${query}`, {
-    timeoutMs: 0,
-    signal,
-    ...(credential && { headers: { 'x-registry-auth': authHeader(credential, registry) } }),
-  });
-  // The engine answers 200 at once and tells a failure in the stream.
-  for await (const line of linesOf(response)) {
-    const { error } = JSON.parse(line) as { error?: string };
-    if (error) throw new EnginePullFailed(`image ${reference}: ${error}`);
+  const pull = async (credential: RegistryCredential | undefined): Promise<void> => {
+    const response = await engine.stream('POST', `/images/create?${query}`, {
+      timeoutMs: 0,
+      signal,
+      ...(credential && { headers: { 'x-registry-auth': authHeader(credential, registry) } }),
+    });
+    // The engine answers 200 at once and tells a failure in the stream.
+    for await (const line of linesOf(response)) {
+      const { error } = JSON.parse(line) as { error?: string };
+      if (error) throw new EnginePullFailed(`image ${reference}: ${error}`);
+    }
+  };
+  for (let credential = first; ; ) {
+    try {
+      await pull(credential);
+      return reference;
+    } catch (error) {
+      credential = others.shift();
+      // What a registry refuses one login it may allow another.
+      if (credential === undefined || !refusal.test((error as Error).message)) throw error;
+    }
   }
-  return reference;
 }
+
+/** Texts of engines and registries: there is no code. */
+const refusal = /unauthorized|denied|authentication|no basic auth/i;
 
 async function isThere(engine: Engine, reference: string): Promise<boolean> {
   try {

@@ -77,16 +77,14 @@ export function credentialsOfSecret(secret: {
 }
 
 /**
- * The credential whose prefix is the longest that contains the repository; of equal ones the first. `place` is `host[:port]/repository`. The
- * names that Docker Hub had over the years are one.
+ * The credentials whose prefix contains the repository, to be tried in this order: the longest prefix first, of equal ones the first. `place` is
+ * `host[:port]/repository`. The names that Docker Hub had over the years are one.
  */
-export function findCredential(sources: RegistryCredentials[], place: string): RegistryCredential | undefined {
-  let best: RegistryCredential | undefined;
-  for (const { entries } of sources)
-    for (const entry of entries)
-      if (contains(entry.prefix, place) && (best === undefined || entry.prefix.length > best.prefix.length))
-        best = entry;
-  return best;
+export function findCredentials(sources: RegistryCredentials[], place: string): RegistryCredential[] {
+  return sources
+    .flatMap(({ entries }) => entries)
+    .filter(({ prefix }) => contains(prefix, place))
+    .sort((a, b) => b.prefix.length - a.prefix.length);
 }
 
 function contains(prefix: string, place: string): boolean {

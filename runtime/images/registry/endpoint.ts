@@ -2,7 +2,7 @@
 import { SourceFailed } from '../image-source.ts';
 import { DEFAULT_REGISTRY, type RegistryReference } from '../reference.ts';
 import { createAuthorization, parseChallenges } from './authorization.ts';
-import { findCredential, type RegistryCredentials } from './credentials.ts';
+import { findCredentials, type RegistryCredential, type RegistryCredentials } from './credentials.ts';
 import { findRegistry, type RegistriesSettings, type RegistryLocation } from './settings.ts';
 import type { RegistryResponse, Transport } from './transport.ts';
 
@@ -46,26 +46,38 @@ function createEndpoint(
   const [registry, repository] = [place.slice(0, slash), place.slice(slash + 1)];
   const host = registry === DEFAULT_REGISTRY ? 'registry-1.docker.io' : registry;
   const base = `${plainHttp ? 'http' : 'https'}://${host}/v2/${repository}/`;
-  const authorization = createAuthorization({
-    transport,
-    settings,
-    registry: { host, plainHttp, ca },
-    repository,
-    // Those for this very place: a mirror never gets the registry's.
-    credential: findCredential(credentials, place),
-  });
+  const authorizationWith = (credential: RegistryCredential | undefined) =>
+    createAuthorization({ transport, settings, registry: { host, plainHttp, ca }, repository, credential });
+  // Those for this very place: a mirror never gets the registry's. What is not let in makes way for the next, as with a kubelet.
+  const [first, ...others] = findCredentials(credentials, place);
+  let authorization = authorizationWith(first);
+  const sendOnce: Endpoint['send'] = async (method, path, headers, signal) => {
+    for (let attempt = 0; ; attempt++) {
+      const response = await transport.send(
+        { method, url: new URL(base + path), headers, authorization: authorization.header(), signal, ca },
+        settings,
+      );
+      if (response.status === 200 || response.status === 206) return response;
+      discard(response);
+      if (response.status !== 401 || attempt === 2) throw problemOf(response, `${registry}/${repository}`);
+      await authorization.answer(parseChallenges(response.headers['www-authenticate']), signal);
+    }
+  };
   return {
     host,
-    async send(method, path, headers, signal) {
-      for (let attempt = 0; ; attempt++) {
-        const response = await transport.send(
-          { method, url: new URL(base + path), headers, authorization: authorization.header(), signal, ca },
-          settings,
-        );
-        if (response.status === 200 || response.status === 206) return response;
-        discard(response);
-        if (response.status !== 401 || attempt === 2) throw problemOf(response, `${registry}/${repository}`);
-        await authorization.answer(parseChallenges(response.headers['www-authenticate']), signal);
+    async send(...request) {
+      for (;;) {
+        const used = authorization;
+        try {
+          return await sendOnce(...request);
+        } catch (error) {
+          if (!(error instanceof SourceFailed && error.unauthorized)) throw error;
+          // Of several requests at once only one goes on to the next.
+          if (used !== authorization) continue;
+          const next = others.shift();
+          if (next === undefined) throw error;
+          authorization = authorizationWith(next);
+        }
       }
     },
   };

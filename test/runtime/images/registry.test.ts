@@ -201,7 +201,12 @@ suite('images from a registry', () => {
     const image = await images.provision({
       reference,
       holder: 'c5',
-      credentials: [config(`${secured.host}/other`, 'wrong'), config(`${secured.host}/private`, login.password)],
+      credentials: [
+        config(`${secured.host}/other`, 'wrong'),
+        // As with a kubelet the next one is tried.
+        config(`${secured.host}/private`, 'old'),
+        config(`${secured.host}/private`, login.password),
+      ],
     });
     expect(image.layers).toHaveLength(2);
   }, 60_000);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { credentialsOfSecret, parseDockerConfig } from '../../../runtime/images/index.ts';
 import { parseChallenges } from '../../../runtime/images/registry/authorization.ts';
-import { findCredential } from '../../../runtime/images/registry/credentials.ts';
+import { findCredentials } from '../../../runtime/images/registry/credentials.ts';
 import { findRegistry, parseRegistries, readRegistries } from '../../../runtime/images/registry/settings.ts';
 
 describe('registries.yaml', () => {
@@ -127,19 +127,22 @@ describe('logins', () => {
     expect(() => credentialsOfSecret({ metadata, type: 'kubernetes.io/dockerconfigjson' })).toThrow('is missing');
   });
 
-  test('the longest prefix of whole parts counts, the first of equal ones', () => {
+  test('those with the longest prefix of whole parts come first, of equal ones the first', () => {
     const source = (...prefixes: string[]) => ({
       origin: 'test',
       entries: prefixes.map((prefix, index) => ({ prefix, username: `${prefix}#${index}`, password: '' })),
     });
     const found = (place: string) =>
-      findCredential([source('a.example', 'a.example/team'), source('a.example/team', 'a.example/team/app')], place)
-        ?.username;
-    expect(found('a.example/team/app')).toBe('a.example/team/app#1');
-    expect(found('a.example/team/other')).toBe('a.example/team#1');
-    expect(found('a.example/teams')).toBe('a.example#0');
-    expect(found('b.a.example/team')).toBeUndefined();
-    expect(found('a.example:5000/team')).toBeUndefined();
+      findCredentials(
+        [source('a.example', 'a.example/team'), source('a.example/team', 'a.example/team/app')],
+        place,
+      ).map(({ username }) => username);
+    const team = ['a.example/team#1', 'a.example/team#0', 'a.example#0'];
+    expect(found('a.example/team/app')).toEqual(['a.example/team/app#1', ...team]);
+    expect(found('a.example/team/other')).toEqual(team);
+    expect(found('a.example/teams')).toEqual(['a.example#0']);
+    expect(found('b.a.example/team')).toEqual([]);
+    expect(found('a.example:5000/team')).toEqual([]);
   });
 });
 
