@@ -34,7 +34,23 @@ export interface EnsureOptions {
  * Makes what is missing of `root/below` (the root exists, and is a real path) and resolves to its real path. Links are followed as long as they stay below the
  * root. The last part may be an existing file.
  */
-export async function ensureBelow(root: string, below: string, options: EnsureOptions = {}): Promise<string> {
+export function ensureBelow(root: string, below: string, options: EnsureOptions = {}): Promise<string> {
+  // One after the other: of two that make the same directory the second would take the place of the first's, in which that one goes on.
+  const before = underWay.get(root) ?? Promise.resolve();
+  const done = before.then(() => ensure(root, below, options));
+  const settled = done.then(
+    () => {},
+    () => {},
+  );
+  underWay.set(root, settled);
+  void settled.then(() => underWay.get(root) === settled && underWay.delete(root));
+  return done;
+}
+
+/** The last that was begun below each root. */
+const underWay = new Map<string, Promise<void>>();
+
+async function ensure(root: string, below: string, options: EnsureOptions): Promise<string> {
   let parts = partsOf(below);
   for (let links = 0; links < mostLinks; links++) {
     const link = await walk(root, parts, options);
@@ -143,6 +159,9 @@ async function makeFile(place: string, owner: EnsureOptions['owner']): Promise<v
   }
 }
 
+/** Throws LeadsOutside: `..` of a directory that somebody moves leads anywhere. */
 function partsOf(path: string): string[] {
-  return path.split('/').filter((part) => part !== '' && part !== '.');
+  const parts = path.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.includes('..')) throw new LeadsOutside();
+  return parts;
 }

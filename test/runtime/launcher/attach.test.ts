@@ -1,7 +1,6 @@
 /** Terminals and standard input of containers, and attaching to them, with real terminals. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Attachment, type AttachOptions, attachToSupervisor } from '../../../runtime/launcher/attach.ts';
 import type { LaunchRequest, Operation } from '../../../runtime/launcher/operations.ts';
@@ -164,10 +163,13 @@ test('attaching goes on while the launcher and its client are exchanged, and the
 
 test('somebody who does not read is dropped after a second, and the container and everybody else go on', async () => {
   const count = 3_000_000;
-  const { containerId, attach, log } = await start(['sh', '-c', `read go; seq ${count}; echo done`], {
-    stdin: true,
-    stdout: { path: `${bed.dir}/many`, maxBytes: 0, maxFiles: 0, uid: 0, gid: 0 },
-  });
+  const { containerId, attach, log } = await start(
+    ['sh', '-c', `read hello; echo hello; read go; seq ${count}; echo done`],
+    {
+      stdin: true,
+      stdout: { path: `${bed.dir}/many`, maxBytes: 0, maxFiles: 0, uid: 0, gid: 0 },
+    },
+  );
   const names = await readdir(`${bed.dir}/run/attach`);
   const lazy = connect(`${bed.dir}/run/attach/${names[0]}`).pause();
   lazy.write(Buffer.from([5, 1, 0, 0, 1]));
@@ -178,7 +180,8 @@ test('somebody who does not read is dropped after a second, and the container an
       isDropped = true;
     });
   const reader = await attach();
-  await sleep(50); // both have said hello
+  reader.stdin.write('hello\n');
+  await eventually(() => reader.seen() === 'hello\n', 'the supervisor to know both');
   reader.stdin.write('go\n');
   expect(await bed.exit(containerId)).toMatchObject({ exitCode: 0 });
   expect(await reader.closed).toBe('ended');

@@ -25,3 +25,12 @@ test('a directory that an agent was killed while making does not stay in a volum
   expect(readdirSync(root).sort()).toEqual([full, beside, '.tepui-mine', 'a', 'd', 'data'].sort());
   expect(readdirSync(join(root, 'a')).sort()).toEqual(['b', 'c']);
 });
+
+test('several at once make the same directories once', async () => {
+  const paths = Array.from({ length: 40 }, (_, index) => `one/two/${index % 8}`);
+  const made = await Promise.all(paths.map((below) => ensureBelow(root, below, { mode: 0o750 })));
+  expect(made).toEqual(paths.map((below) => join(root, below)));
+  expect(readdirSync(join(root, 'one/two')).sort()).toEqual(['0', '1', '2', '3', '4', '5', '6', '7']);
+  await expect(ensureBelow(root, '../x')).rejects.toThrow();
+  expect(await ensureBelow(root, 'after')).toBe(join(root, 'after'));
+});
