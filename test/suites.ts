@@ -23,17 +23,22 @@ export interface Suite {
 
 /**
  * Everything that starts a container or makes a cgroup, in every containerizer, and what needs a kernel with project quota or is without root. The machine is
- * emulated, 5 to 10 times as slow: what knows nothing of cgroups (images, fetching, checks' timing, records) and whole agents, whose time is Node's, run here only.
+ * emulated, 5 to 10 times as slow. So these run here only: what knows nothing of cgroups (images, fetching, checks' timing, records, races on paths and deep
+ * trees), and whole agents, whose time is Node's.
  */
 const ON_CGROUP_V2 = [
   'test/runtime/cgroups',
   'test/runtime/resources',
-  'test/runtime/launcher',
+  ...['attach', 'confined', 'crash', 'devices', 'dial', 'exec', 'groups', 'hold', 'launch', 'replace'].map(
+    (name) => `test/runtime/launcher/${name}.test.ts`,
+  ),
   'test/runtime/containerizers',
   'test/runtime/isolators',
-  'test/runtime/escape',
+  ...['devices', 'files', 'host-pids', 'hostile-image', 'kernel', 'outside', 'processes', 'program'].map(
+    (name) => `test/runtime/escape/${name}.test.ts`,
+  ),
+  ...['projects', 'setuid', 'user-namespace'].map((name) => `test/runtime/escape/${name}.test.ts`),
   'test/runtime/disk',
-  'test/runtime/volumes',
   'test/runtime/network',
   'test/runtime/checks/containers.test.ts',
   'test/runtime/rootless',
