@@ -23,7 +23,7 @@ export interface Suite {
 
 /**
  * Everything that starts a container or makes a cgroup, in every containerizer, and what needs a kernel with project quota or is without root. The machine is
- * emulated, 5 to 10 times as slow. So these run here only: what knows nothing of cgroups (images, fetching, checks' timing, records, races on paths and deep
+ * emulated, 5 to 10 times as slow. So these run here only: what knows nothing of cgroups (images, networks, fetching, checks' timing, records, races on paths and deep
  * trees), and whole agents, whose time is Node's.
  */
 const ON_CGROUP_V2 = [
@@ -34,12 +34,11 @@ const ON_CGROUP_V2 = [
   ),
   'test/runtime/containerizers',
   'test/runtime/isolators',
-  ...['devices', 'files', 'host-pids', 'hostile-image', 'kernel', 'outside', 'processes', 'program'].map(
+  ...['devices', 'files', 'host-pids', 'hostile-image', 'kernel', 'outside', 'processes'].map(
     (name) => `test/runtime/escape/${name}.test.ts`,
   ),
   ...['projects', 'setuid', 'user-namespace'].map((name) => `test/runtime/escape/${name}.test.ts`),
   'test/runtime/disk',
-  'test/runtime/network',
   'test/runtime/checks/containers.test.ts',
   'test/runtime/rootless',
   'test/containerizers',
