@@ -7,10 +7,15 @@ import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { AgentAlreadyRunning, lockInstance } from '../../../../runtime/agent/node/lock.ts';
 
 let meta: string;
+let children: ChildProcess[] = [];
 beforeEach(() => {
   meta = mkdtempSync(join(tmpdir(), 'tepui-lock-'));
 });
-afterEach(() => rmSync(meta, { recursive: true }));
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL');
+  children = [];
+  rmSync(meta, { recursive: true, force: true });
+});
 
 const lockFile = join(import.meta.dirname, '../../../../runtime/agent/node/lock.ts');
 const lock = () => lockInstance({ meta, dataDir: '/data' });
@@ -26,6 +31,7 @@ async function holder(): Promise<ChildProcess> {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
   );
+  children.push(child);
   await once(child.stdout!, 'data');
   return child;
 }
