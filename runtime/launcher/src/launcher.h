@@ -151,7 +151,7 @@ int run_init(int (*command)(void *), void *argument, int status_fd, int report_f
 int run_init_role(char **argv);
 int run_pause(void);
 
-/* exec.c: from clone to the command's exec */
+/* command.c: from clone to the command's exec */
 struct child {
 	const struct request *request;
 	int report_fd;  /* struct failure records; "exec" announces the attempt */
@@ -167,6 +167,7 @@ struct child {
 	bool prepared_oom; /* exec: the helper has set its own oom_score_adj, which is inherited */
 };
 int container_main(void *child);
+int read_launch_result(int report_fd, struct failure *failure);
 
 /* steps.c: the interpreter's state */
 struct world {
@@ -280,7 +281,6 @@ uint64_t namespace_flags(uint32_t flags); /* of a request's namespaces */
 bool read_exit_record(const char *path, char record[MAX_RECORD + 1]);
 void replace_exit_record(const char *path, const char *record);
 void drop_exit_record(const char *path);
-int read_launch_result(int report_fd, struct failure *failure);
 int serve(int runtime_fd, int listener);
 int start_serving(char **arguments); /* start.c */
 int run_exec(void);
