@@ -1,6 +1,7 @@
 /** The devices of tasks: device files, CDI devices and GPUs, under the operator's policy. */
 import type { AgentIsolation, Task, TaskContainer } from '../../crds/types.generated.ts';
 import type { ContainerDevice } from '../containerizers/containerizer.ts';
+import { refusalsOf } from '../refusals-of.ts';
 import { type CdiDevice, type CdiRegistry, defaultCdiDirectories, openCdiRegistry } from './cdi/registry.ts';
 import { documentDevice } from './device-file.ts';
 import { DeviceRefused } from './device-refused.ts';
@@ -54,15 +55,15 @@ export function openDevices({
       const lists = { containers: task.spec.containers ?? [], initContainers: task.spec.initContainers ?? [] };
       return Object.entries(lists).flatMap(([list, containers]) =>
         containers.flatMap((container, index) =>
-          collect(() => devices.resolve(container))
-            .concat(collect(() => gpuCount(container)))
+          refusalsOf(DeviceRefused, () => devices.resolve(container))
+            .concat(refusalsOf(DeviceRefused, () => gpuCount(container)))
             .map((problem) => `spec.${list}[${index}].${problem}`),
         ),
       );
     },
 
     readiness(task) {
-      const problem = collect(() => devices.assign(task))[0];
+      const problem = refusalsOf(DeviceRefused, () => devices.assign(task))[0];
       return problem === undefined
         ? { kind: 'Ready' }
         : { kind: 'Waiting', reason: 'WaitingForGpus', message: problem };
@@ -128,14 +129,4 @@ function findDevice(name: string, { devices, problems }: CdiRegistry): CdiDevice
   if (found) return found;
   const hint = problems.length > 0 ? ` (left out: ${problems.join('; ')})` : '';
   throw new DeviceRefused(`devices: no CDI specification of this agent has ${name}${hint}`);
-}
-
-function collect(attempt: () => unknown): string[] {
-  try {
-    attempt();
-    return [];
-  } catch (error) {
-    if (error instanceof DeviceRefused) return [error.message];
-    throw error;
-  }
 }

@@ -1,7 +1,8 @@
 /** Linux capabilities: a small set for root, none for other users, or exactly what the document lists. */
 import { readFileSync } from 'node:fs';
 import type { Operation } from '../launcher/operations.ts';
-import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost, refusalsOf } from './isolator.ts';
+import { refusalsOf } from '../refusals-of.ts';
+import { type ContainerSpec, IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 import { isPrivileged } from './privileged.ts';
 
 /** Number = index; linux/capability.h. */
@@ -37,7 +38,8 @@ export function capabilitiesIsolator({ policy }: IsolatorHost, available = avail
     name: 'linux/capabilities',
     asks: ({ security }) => (security?.capabilities ? 'security.capabilities' : undefined),
     // Whatever the user is: what a set may hold does not depend on it.
-    problems: (container) => refusalsOf(() => resolveCapabilities({ container, user: ROOT }, policy(), available)),
+    problems: (container) =>
+      refusalsOf(IsolationRefused, () => resolveCapabilities({ container, user: ROOT }, policy(), available)),
     contribute: (spec) => ({
       privileges: [toOperation(resolveCapabilities(spec, policy(), available), spec.user.uid)],
     }),

@@ -103,14 +103,3 @@ export interface IsolatorHost {
 export class IsolationRefused extends Error {
   override name = 'IsolationRefused';
 }
-
-/** For `problems`: what `contribute` would refuse. */
-export function refusalsOf(contribute: () => unknown): string[] {
-  try {
-    contribute();
-    return [];
-  } catch (error) {
-    if (error instanceof IsolationRefused) return [error.message];
-    throw error;
-  }
-}

@@ -1,7 +1,8 @@
 /** POSIX resource limits. Without a rule the container has the agent's limits. */
 import type { TaskContainer } from '../../crds/types.generated.ts';
 import { type Operation, RLIMIT_UNLIMITED } from '../launcher/operations.ts';
-import { IsolationRefused, type Isolator, type IsolatorHost, refusalsOf } from './isolator.ts';
+import { refusalsOf } from '../refusals-of.ts';
+import { IsolationRefused, type Isolator, type IsolatorHost } from './isolator.ts';
 
 /** Mesos's names and the numbers of asm-generic/resource.h, which x86-64 and arm64 share. */
 export const rlimitNumbers: Record<string, number> = {
@@ -38,7 +39,7 @@ export function rlimitsIsolator({ policy }: Pick<IsolatorHost, 'policy'>): Isola
   return {
     name: 'posix/rlimits',
     asks: ({ rlimits }) => ((rlimits?.length ?? 0) > 0 ? 'rlimits' : undefined),
-    problems: (container) => refusalsOf(() => operations(container)),
+    problems: (container) => refusalsOf(IsolationRefused, () => operations(container)),
     contribute: ({ container }) => ({ privileges: operations(container) }),
   };
 }
