@@ -143,8 +143,8 @@ async function forward(socket: Socket, path: string, endpoints: Endpoints): Prom
     remote.send(Buffer.concat([Buffer.of(FORWARD_CHANNEL.data), chunk]), () => socket.resume());
   });
   socket.on('end', () => remote.send(Buffer.of(FORWARD_CHANNEL.close, FORWARD_CHANNEL.data)));
-  // With both directions ended the agent closes, once the task has got everything.
-  // One whose client went before is cut off: while it is paused it would see no end of a proper closing.
+  // With both directions ended the agent closes, once the task has got everything. Of a client that went before, the other end is cut off: while it is
+  // paused it would not see a proper closing.
   socket.on('close', () => (isEnded && socket.readableEnded) || remote.terminate());
   if (socket.destroyed) remote.terminate();
   socket.resume();

@@ -192,18 +192,24 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
     expect(JSON.parse(tepui('sandbox', 'ls', '-o', 'json', 'box').stdout).entries.length).toBeGreaterThan(3);
   });
 
+  /** A port of this machine that leads to one of the task. */
+  async function forward(port: string): Promise<{ child: ChildProcess; local: string }> {
+    const [command, ...args] = cliCommand(['port-forward', 'box', `:${port}`]);
+    const child = spawn(command!, args, { env: { ...process.env, KUBECONFIG: system.kubeconfig } });
+    children.push(child);
+    let text = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      text += chunk.toString();
+    });
+    const local = await eventually('the port', () => /^Forwarding from 127\.0\.0\.1:(\d+) -> /m.exec(text)?.[1]);
+    return { child, local };
+  }
+
   test(
     'port-forward reaches the loopback of a network that nothing else reaches',
     async () => {
       const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
-      const [command, ...args] = cliCommand(['port-forward', 'box', `:${port}`]);
-      const child = spawn(command!, args, { env: { ...process.env, KUBECONFIG: system.kubeconfig } });
-      children.push(child);
-      let text = '';
-      child.stdout.on('data', (chunk: Buffer) => {
-        text += chunk.toString();
-      });
-      const local = await eventually('the port', () => /^Forwarding from 127\.0\.0\.1:(\d+) -> /m.exec(text)?.[1]);
+      const { child, local } = await forward(port);
       const get = async (path: string) => (await fetch(`http://127.0.0.1:${local}${path}`)).text();
       expect(await get('/')).toBe('hello');
       const all = await Promise.all(Array.from({ length: 20 }, () => get('/large')));
@@ -236,14 +242,7 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
     'a forwarded connection whose client goes in the middle ends at once',
     async () => {
       const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
-      const [program, ...words] = cliCommand(['port-forward', 'box', `:${port}`]);
-      const child = spawn(program!, words, { env: { ...process.env, KUBECONFIG: system.kubeconfig } });
-      children.push(child);
-      let said = '';
-      child.stdout!.on('data', (chunk: Buffer) => {
-        said += chunk.toString();
-      });
-      const local = await eventually('the port', () => /127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+      const { child, local } = await forward(port);
       const dials = async () => (await processesWith(`\0${port}\x00127.0.0.1\0`)).length;
       const client = connect(Number(local), '127.0.0.1').on('error', () => {});
       client.write('GET /endless HTTP/1.0\r\n\r\n');
