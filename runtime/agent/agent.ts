@@ -1,7 +1,8 @@
 /** The agent of one data directory: takes back what runs, registers, then follows its documents until it is closed. */
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import type { Agent } from '../../crds/types.generated.ts';
+import { Agent } from '../../controllers/machinery/client/resources.ts';
+import type { Agent as AgentDocument } from '../../crds/types.generated.ts';
 import { openCheckpointDirectory } from '../checkpoint/directory.ts';
 import { openDevices } from '../devices/index.ts';
 import { openFetcher } from '../fetcher/index.ts';
@@ -32,6 +33,7 @@ import { tasksSource } from './tasks/endpoint-source.ts';
 import { createTaskManager, type TaskManager } from './tasks/manager.ts';
 import { TASK_RECORD, type TaskRecord } from './tasks/record.ts';
 import { recoverTasks } from './tasks/recovery.ts';
+import { isNewer } from './tasks/resource-version.ts';
 import { roomLeft } from './tasks/room.ts';
 import { createSlots } from './tasks/slots.ts';
 import { openIdentities } from './volumes/identities.ts';
@@ -76,7 +78,7 @@ export async function startAgent({
     const agent = await identify(paths, name, options);
     const { client, close: disconnect } = await connect(connection);
     opened.push(disconnect);
-    let document: Agent | undefined;
+    let document: AgentDocument | undefined;
     const { ociRuntime, dockerSocket } = options;
     await keepPrograms(paths.meta, { ociRuntime, dockerSocket });
     let membership: Membership | undefined;
@@ -173,6 +175,10 @@ export async function startAgent({
           [...manager.runners()].map(({ record }) => record),
         ),
       policy: () => policyOf(document),
+      async refreshPolicy() {
+        const newest = await client.get(Agent, { name: agent.name });
+        if (newest) documentChanged(newest);
+      },
       slots: createSlots(options.maxConcurrentLaunches ?? 8),
       deliverySlots: createSlots(STATUS_WRITES_AT_ONCE),
       logger,
@@ -214,6 +220,17 @@ export async function startAgent({
       logger,
     });
     opened.push(async () => networkWatch.close());
+    /** Its spec is this machine's policy. */
+    function documentChanged(changed: AgentDocument): void {
+      const known = document?.metadata.uid === changed.metadata.uid ? document : undefined;
+      // A watch may be behind what was read past it.
+      if (!isNewer(changed.metadata.resourceVersion, known?.metadata.resourceVersion)) return;
+      document = changed;
+      if (changed.metadata.generation === known?.metadata.generation) return;
+      manager.wakeAll();
+      void housekeeping.collect();
+      networkWatch.lookAgain();
+    }
     const joined = joinCluster({
       client,
       holder: {
@@ -231,14 +248,7 @@ export async function startAgent({
       facts,
       workDir: paths.root,
       gpus: (isolation) => devices.gpus(isolation).length,
-      onAgent(changed) {
-        const isNewPolicy = changed.metadata.generation !== document?.metadata.generation;
-        document = changed;
-        if (!isNewPolicy) return;
-        manager.wakeAll();
-        void housekeeping.collect();
-        networkWatch.lookAgain();
-      },
+      onAgent: documentChanged,
       tasks: manager,
       volumes,
       metrics: context.metrics,

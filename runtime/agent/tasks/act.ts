@@ -50,6 +50,9 @@ export async function act(runner: TaskRunner, action: Action): Promise<boolean> 
     case 'UpdateResources':
       await updateResources(runner, action.names);
       return true;
+    case 'Refuse':
+      await refuse(runner);
+      return true;
     case 'Settle':
       await settle(runner, action.step, action.ends);
       return true;
@@ -149,6 +152,15 @@ async function freeze(runner: TaskRunner, name: string, frozen: boolean): Promis
   if (frozen) runner.checks.pause(name);
   await runner.context.containerizer.freeze?.(containerIdOf(record, container), frozen);
   await runner.change((current) => markFrozen(current, name, frozen), { durable: false });
+}
+
+/** Documents of tasks and of the agent come by two watches, in any order: what the policy that is known refuses, one that was written before the task may allow. */
+async function refuse(runner: TaskRunner): Promise<void> {
+  await runner.context.refreshPolicy();
+  const task = runner.document;
+  const readiness = task && runner.readiness(task);
+  if (readiness?.kind !== 'Invalid') return;
+  await settle(runner, { state: 'Error', reason: 'TaskInvalid', message: readiness.message }, []);
 }
 
 /** Durable before anybody hears of it. A task that never had a container gets a record too: it is what keeps it from being launched later. */

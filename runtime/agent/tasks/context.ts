@@ -43,6 +43,8 @@ export interface TaskContext {
   room(): Room | undefined;
   /** What the Agent document says now. */
   policy(): AgentPolicy;
+  /** Reads the Agent document anew, past the watch: `policy` is then at least as new. Rejects with the client's error. */
+  refreshPolicy(): Promise<void>;
   /** Bounds launches and removals that run at once. */
   slots: Slots;
   /** Bounds status writes that run at once. */

@@ -85,6 +85,8 @@ export type Action =
   | { type: 'Freeze'; name: string; frozen: boolean }
   /** Applies the document's cpu and memory to running containers. */
   | { type: 'UpdateResources'; names: string[] }
+  /** Makes it durable that this agent never runs the task, if its policy of this moment says the same. */
+  | { type: 'Refuse' }
   /** Makes a terminal outcome durable. */
   | { type: 'Settle'; step: Transition; ends: EndedRun[] }
   /** Removes a container's processes, cgroups and mounts. */
@@ -137,7 +139,7 @@ function planUnrecorded({ document, readiness }: Observed): Action[] {
     case 'Waiting':
       return explain(readiness.reason ?? 'WaitingForVolume', readiness.message);
     case 'Invalid':
-      return [settle({ state: 'Error', reason: 'TaskInvalid', message: readiness.message })];
+      return [{ type: 'Refuse' }];
     case 'Missing':
       return [settle({ state: 'Dropped', reason: 'ResourcesUnknown', message: readiness.message })];
   }

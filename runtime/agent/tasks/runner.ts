@@ -262,7 +262,8 @@ export class TaskRunner {
       : 'Absent';
   }
 
-  private readiness(task: Task): Readiness {
+  /** Whether the task could be started now. */
+  readiness(task: Task): Readiness {
     const { containerizer, devices } = this.context;
     const problems = [
       ...taskProblems(task, this.context.policy()),

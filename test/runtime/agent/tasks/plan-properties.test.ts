@@ -245,7 +245,7 @@ describe('whatever is observed', () => {
   test('what decides for the whole task comes alone, so that it is decided on what is then true', () =>
     always((_observation, actions) => {
       const deciding = types(actions).filter((type) =>
-        ['Launch', 'Kill', 'Settle', 'NoteEnds', 'Forget'].includes(type),
+        ['Launch', 'Kill', 'Refuse', 'Settle', 'NoteEnds', 'Forget'].includes(type),
       );
       if (deciding.length > 0) expect(actions).toHaveLength(1);
     }));

@@ -30,11 +30,9 @@ describe('a task without a record', () => {
     }
   });
 
-  test('is an Error naming the field when it cannot run, Dropped when something is missing, and waits when it may come', () => {
+  test('is refused when it cannot run, Dropped when something is missing, and waits when it may come', () => {
     const withReadiness = (readiness: Observed['readiness']) => plan(observed({ readiness }), NOW);
-    expect(withReadiness({ kind: 'Invalid', message: 'spec.x: no' })).toMatchObject([
-      { type: 'Settle', step: { state: 'Error', reason: 'TaskInvalid', message: 'spec.x: no' } },
-    ]);
+    expect(withReadiness({ kind: 'Invalid', message: 'spec.x: no' })).toEqual([{ type: 'Refuse' }]);
     expect(withReadiness({ kind: 'Missing', message: 'm' })).toMatchObject([
       { step: { state: 'Dropped', reason: 'ResourcesUnknown' } },
     ]);
