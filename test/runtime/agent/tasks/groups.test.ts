@@ -80,7 +80,9 @@ suite('a task group', () => {
       { name: 'short', shell: 'exit 0' },
       { name: 'long', shell: forever },
     ]);
-    const task = await platform.until('outlived', (seen) => status(seen, 'short')?.state === 'Finished');
+    const isShortOver = (seen: TaskDocument) =>
+      status(seen, 'short')?.state === 'Finished' && seen.status?.state !== 'Starting';
+    const task = await platform.until('outlived', isShortOver);
     expect(task.status?.state).toBe('Running');
     expect(task.status?.conditions?.find(({ type }) => type === 'Ready')?.status).toBe('True');
     await platform.kill('outlived');
