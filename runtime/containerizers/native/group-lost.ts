@@ -12,9 +12,9 @@ export function endLostGroups(context: NativeContext): void {
   for (const groupId of groups) {
     const pause = containers.get(pauseIdOf(groupId));
     if (pause && !pause.ended) continue;
+    // Also one that is being started: its process may be there already.
     const members = [...containers.values()].filter(
-      ({ containerId, spec, launched, ended }) =>
-        spec?.groupId === groupId && !isPause(containerId) && launched && !ended,
+      ({ containerId, spec, ended }) => spec?.groupId === groupId && !isPause(containerId) && !ended,
     );
     if (members.length === 0) continue;
     for (const member of members) member.groupLost = true;

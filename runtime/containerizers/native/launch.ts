@@ -22,7 +22,7 @@ export async function launchContainer(
 ): Promise<LaunchedContainer> {
   const { env, ...asked } = launchSpec;
   const { containerId } = asked;
-  const { isolators, records, containers, launcher, limitationWatch, bootId, delegate } = context;
+  const { isolators, records, containers, cgroups, launcher, limitationWatch, bootId, delegate } = context;
   if (containers.has(containerId))
     throw new ContainerLaunchFailed(containerId, `container ${containerId} exists already`);
   const container = newContainer(containerId, asked);
@@ -68,6 +68,8 @@ export async function launchContainer(
     });
   }
   if (!container.ended) limitationWatch.add(containerId);
+  // It was started while its group was ended, and may have come too late for that.
+  if (container.groupLost && !container.ended) cgroups.kill(containerId);
   return container.launched;
 }
 

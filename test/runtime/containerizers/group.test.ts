@@ -57,6 +57,16 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
           )
         : [];
     });
+  function pauseOf(groupId: string): number {
+    const pause = readdirSync('/proc').find((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/cgroup`, 'utf8').includes(`${groupId}._pause`);
+      } catch {
+        return false; // it ended meanwhile
+      }
+    });
+    return Number(pause);
+  }
   async function output(spec: LaunchSpec): Promise<string> {
     await node.containerizer.wait(spec.containerId);
     return node.output(spec) + node.output(spec, 'stderr');
@@ -288,17 +298,29 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
     await node.containerizer.prepareGroup!(shared);
     await node.containerizer.launch(shared.one('first'));
     await node.restart();
-    const pause = readdirSync('/proc').find((pid) => {
-      const cgroups = existsSync(`/proc/${pid}/cgroup`) ? readFileSync(`/proc/${pid}/cgroup`, 'utf8') : '';
-      return cgroups.includes(`${shared.groupId}._pause`);
-    });
-    process.kill(Number(pause), 'SIGKILL');
+    const pause = pauseOf(shared.groupId);
+    process.kill(pause, 'SIGKILL');
     await eventually(() => !existsSync(`/proc/${pause}`), 'its end');
     const { containerId } = shared.one('first');
     await node.containerizer.recover([containerId]);
     await node.containerizer.groupEnded!(shared.groupId);
     expect(await node.containerizer.wait(containerId)).toMatchObject({ signal: 9, groupLost: true });
     await destroy(shared);
+  });
+
+  test('ends with what it shares, also what is being started when that is lost', async () => {
+    for (let round = 0; round < 12; round++) {
+      const shared = group([{ name: 'first', shell: 'sleep 1000' }]);
+      await node.containerizer.prepareGroup!(shared);
+      const pause = pauseOf(shared.groupId);
+      const launch = node.containerizer.launch(shared.one('first'));
+      await delay(round);
+      process.kill(pause, 'SIGKILL');
+      const launched = await launch.catch((error: Error) => error);
+      if (!(launched instanceof Error))
+        expect(await node.containerizer.wait(launched.containerId)).toMatchObject({ signal: 9, groupLost: true });
+      await destroy(shared);
+    }
   });
 
   test('without a record of its containers is removed by the next agent', async () => {
