@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { prefixOf } from '../../cgroups/paths.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import type { Launcher, ListedContainer } from '../../launcher/client.ts';
+import type { ExitRecord } from '../../launcher/operations.ts';
 import type { Containerizer } from '../containerizer.ts';
 import { type Container, endContainer, newContainer } from './container.ts';
 import type { NativeContext } from './context.ts';
@@ -24,6 +25,23 @@ const secondLookPauseMs = 250;
 type Recovered = Awaited<ReturnType<Containerizer['recover']>>;
 
 export async function recoverContainers(context: NativeContext, expected: string[]): Promise<Recovered> {
+  const { launcher } = context;
+  // What ends after the list was made and before its container is known here is told only once.
+  const early = new Map<string, ExitRecord>();
+  const note = (record: ExitRecord) => early.set(record.containerId, record);
+  launcher.on('exit', note);
+  try {
+    return await takeStock(context, expected, early);
+  } finally {
+    launcher.off('exit', note);
+  }
+}
+
+async function takeStock(
+  context: NativeContext,
+  expected: string[],
+  early: ReadonlyMap<string, ExitRecord>,
+): Promise<Recovered> {
   const { records, launcher, cgroups, containers, logger } = context;
   let running = byId(await settledList(launcher));
   // A launch that was cut may still come: what the earlier agent had sent is carried out, however busy the machine is.
@@ -32,6 +50,10 @@ export async function recoverContainers(context: NativeContext, expected: string
     await delay(secondLookPauseMs);
     running = byId(await settledList(launcher));
   }
+  const noteExit = (containerId: string) => {
+    const exit = early.get(containerId) ?? records.readExit(containerId);
+    if (exit) containerExited(context, exit);
+  };
   const recovered: Recovered = [];
   const left = context.isolators.flatMap((isolator) => isolator.list?.() ?? []);
   const orphans = new Set([...running.keys(), ...cgroups.list(), ...left]);
@@ -49,9 +71,7 @@ export async function recoverContainers(context: NativeContext, expected: string
       orphans.add(containerId);
       continue;
     }
-    // One that ended just now was told to nobody yet, but its record is there.
-    const exit = container.ended ? undefined : records.readExit(containerId);
-    if (exit) containerExited(context, exit);
+    noteExit(containerId);
     if (isPause(containerId)) continue;
     const { ended, launched } = container;
     recovered.push({ containerId, running: !ended, ...(launched && !ended && { launched }) });
@@ -64,6 +84,7 @@ export async function recoverContainers(context: NativeContext, expected: string
     if (entry && entry.state !== 'exited') {
       launcher.track(containerId, records.exitPath(containerId));
       containers.set(containerId, runningContainer(entry));
+      noteExit(containerId);
     }
     await destroyContainer(context, containerId);
   }

@@ -93,6 +93,15 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
     expect([...node.groups(orphan.containerId), ...node.groups('stray'), ...records()]).toEqual([]);
   });
 
+  test('containers that nobody expects and that end by themselves while they are removed are removed too', async () => {
+    const specs = Array.from({ length: 24 }, (_, index) => node.spec({ shell: `sleep ${0.25 + index * 0.01}` }));
+    await Promise.all(specs.map((spec) => node.containerizer.launch(spec)));
+    await node.restart();
+    expect(await node.containerizer.recover([])).toEqual([]);
+    for (const { containerId } of specs) expect(node.groups(containerId)).toEqual([]);
+    expect(records()).toEqual([]);
+  });
+
   test('a launch that never came to run is lost, and leaves nothing once destroyed', async () => {
     const { env, ...spec } = node.spec({ command: ['true'] });
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
