@@ -30,7 +30,7 @@ describeIf.each(possible)(
         node,
         `for f in ${paths.join(' ')}; do
         for found in $f; do
-          if [ -e "$found" ] && ( : >> "$found" ) 2>/dev/null; then echo "$found written"; fi
+          if [ -e "$found" ] && { true >> "$found"; } 2>/dev/null; then echo "$found written"; fi
         done
       done; true`,
         options,
@@ -71,7 +71,7 @@ describeIf.each(possible)(
       const { stdout } = await runHostile(
         node,
         `find /sys -xdev -type f -perm /222 2>/dev/null | head -3000 | while read -r f; do
-        if ( : >> "$f" ) 2>/dev/null; then echo "$f written"; fi
+        if { true >> "$f"; } 2>/dev/null; then echo "$f written"; fi
       done; mkdir /sys/fs/cgroup/made /sys/kernel/debug/made 2>/dev/null && echo made; true`,
         options,
       );
@@ -82,7 +82,7 @@ describeIf.each(possible)(
       const { stdout } = await runHostile(
         node,
         `find /sys/fs/cgroup -type f -perm /222 2>/dev/null | while read -r f; do
-        if ( : >> "$f" ) 2>/dev/null; then echo "$f written"; fi
+        if { true >> "$f"; } 2>/dev/null; then echo "$f written"; fi
       done
       find /sys /dev /run /tmp /mnt /var/tmp -name release_agent 2>/dev/null
       for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/made 2>/dev/null && echo "made $d"; done
