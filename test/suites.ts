@@ -22,17 +22,19 @@ export interface Suite {
 }
 
 /**
- * Everything that starts a container or makes a cgroup, in every containerizer, and what needs a kernel with project quota or is without root. The machine is
- * emulated, 5 to 10 times as slow. So these run here only: what knows nothing of cgroups (images, networks, fetching, checks' timing, records, races on paths and deep
- * trees), and whole agents, whose time is Node's.
+ * Everything that makes a cgroup or meets its limits, in every containerizer, and what needs a kernel with project quota or is without root. The machine is
+ * emulated, 5 to 20 times as slow. So these run here only: what knows nothing of cgroups (images, networks, fetching, streams and terminals, checks' timing,
+ * records, races on paths and deep trees), and whole agents, whose time is Node's.
  */
 const ON_CGROUP_V2 = [
   'test/runtime/cgroups',
   'test/runtime/resources',
-  ...['attach', 'confined', 'crash', 'devices', 'dial', 'exec', 'groups', 'hold', 'launch', 'replace'].map(
+  ...['confined', 'crash', 'devices', 'exec', 'groups', 'launch', 'replace'].map(
     (name) => `test/runtime/launcher/${name}.test.ts`,
   ),
-  'test/runtime/containerizers',
+  ...['fields', 'group', 'lifecycle', 'limits', 'oci-bundles', 'recovery'].map(
+    (name) => `test/runtime/containerizers/${name}.test.ts`,
+  ),
   'test/runtime/isolators',
   ...['devices', 'files', 'host-pids', 'hostile-image', 'kernel', 'outside', 'processes'].map(
     (name) => `test/runtime/escape/${name}.test.ts`,

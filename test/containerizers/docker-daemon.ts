@@ -8,9 +8,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { readEngineVersion } from '../../runtime/containerizers/docker/containerizer.ts';
 import { staticBusybox } from '../setup/busybox.ts';
 import { aptProblem } from '../setup/debian.ts';
+import { SLOW } from '../setup/slow.ts';
 
 export const testImage = 'tepui-test/busybox:1';
-const startMs = 60_000 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
+const startMs = 60_000 * SLOW;
 const KEEPER = new URL('docker-daemon-keeper.ts', import.meta.url).pathname;
 
 export interface DockerDaemon {

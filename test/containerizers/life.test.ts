@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ContainerLaunchFailed } from '../../runtime/containerizers/container-launch-failed.ts';
 import type { Termination } from '../../runtime/containerizers/containerizer.ts';
 import { eventually, nobody, root, type TestNode } from '../runtime/containerizers/harness.ts';
+import { SLOW } from '../setup/slow.ts';
 import { stopTargets, targets } from './targets.ts';
 
 afterAll(stopTargets);
@@ -24,7 +25,7 @@ describe.each(targets)('the life of a container: $name', (target) => {
     const { termination, stdout, stderr } = await node.run({ command: ['sh', '-c', 'echo out; echo err >&2; exit 7'] });
     expect([stdout, stderr]).toEqual(['out\n', 'err\n']);
     expect(termination).toMatchObject({ exitCode: 7, oomKilled: false });
-    expect(Math.abs(termination.finishedAt.getTime() - Date.now())).toBeLessThan(10_000);
+    expect(Math.abs(termination.finishedAt.getTime() - Date.now())).toBeLessThan(10_000 * SLOW);
   });
 
   testIf('a shell line gets its arguments, a command is found on PATH and gets its own as they are', async () => {

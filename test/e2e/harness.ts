@@ -7,9 +7,7 @@ import { cliCommand } from '../../cli/self.ts';
 import { createApiClient } from '../../controllers/machinery/client/api-client.ts';
 import type { ApiClient } from '../../controllers/machinery/client/client.ts';
 import { loadClusterConfig } from '../../controllers/machinery/client/kubeconfig.ts';
-
-/** How many times slower than usual this machine is expected to be (an emulated one is 10). */
-export const SLOW = Number(process.env.TEPUI_TEST_SLOW ?? 1);
+import { SLOW } from '../setup/slow.ts';
 
 /** `tepui up` as a process, on a data directory of its own. */
 export interface TestSystem {

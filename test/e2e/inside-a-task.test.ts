@@ -20,7 +20,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { cliCommand } from '../../cli/self.ts';
 import { Agent } from '../../controllers/machinery/client/resources.ts';
 import { processesWith } from '../runtime/launcher/harness.ts';
-import { eventually, SLOW, startSystem, type TestSystem } from './harness.ts';
+import { SLOW } from '../setup/slow.ts';
+import { eventually, startSystem, type TestSystem } from './harness.ts';
 
 const unavailable = process.getuid?.() === 0 ? undefined : 'needs root';
 if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`);

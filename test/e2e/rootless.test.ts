@@ -10,6 +10,7 @@ import { loadClusterConfig } from '../../controllers/machinery/client/kubeconfig
 import { Agent, Secret, Task, Volume } from '../../controllers/machinery/client/resources.ts';
 import { isTerminal } from '../../crds/task-states.ts';
 import type { Task as TaskDocument } from '../../crds/types.generated.ts';
+import { SLOW } from '../setup/slow.ts';
 import { eventually } from './harness.ts';
 import { busyboxLayout } from './oci-layout.ts';
 import { makeUser, type TestUser } from './rootless-user.ts';
@@ -40,7 +41,7 @@ describeIf(needsRoot)('a user without a delegated cgroup', () => {
       ),
     ]);
     expect(readdirSync(user.home).filter((name) => name !== '.cache')).toEqual([]);
-  }, 240_000);
+  });
 });
 
 describeIf(noDelegation)('a user with a delegated cgroup', () => {
@@ -52,13 +53,13 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     user = makeUser();
     await start(user.cgroup);
     client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
-  }, 900_000);
+  }, 90_000 * SLOW);
   afterAll(async () => {
     if (up?.exitCode === null && up.signalCode === null) up.kill('SIGKILL');
     await client?.close();
     user?.run(['down']);
     user?.remove();
-  }, 300_000);
+  });
 
   /** On an emulated machine the first start takes longer than its own client waits: what it has made by then stays. */
   async function start(cgroup: string): Promise<void> {
@@ -123,7 +124,7 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     expect(statSync(user.dataDir)).toMatchObject({ uid: user.uid });
     expect(statSync(user.dataDir).mode & 0o777).toBe(0o700);
     expect(readFileSync(`/proc/${up.pid}/cgroup`, 'utf8')).toMatch(/\/tepui-agent$/m);
-  }, 300_000);
+  });
 
   test('runs a command as another id than his, contained, with the exit code told', async () => {
     writeFileSync(join(user.home, 'secret'), 'x');
@@ -140,21 +141,21 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
       ['1', '200000', '65536'],
     ]);
     expect(rest).toEqual([String(48 * 2 ** 20), '50000 100000', '50']);
-  }, 300_000);
+  });
 
   test('root in a task is he, without his home and without a privilege', async () => {
     const line = `id -u; ls ${user.home}; mount -t tmpfs x /tmp 2>/dev/null || echo no mount; chown 1 made 2>/dev/null; touch made; stat -c %u made`;
     const task = await shell(line, {}, { user: 'root' });
     expect(outputOf(task)).toBe('0\nno mount\n0\n');
     expect(statSync(join(task.status!.sandboxPath!, 'made')).uid).toBe(user.uid);
-  }, 300_000);
+  });
 
   test('going over the memory limit ends a task with ContainerLimitationMemory', async () => {
     const task = await shell('x=$(head -c 100000000 /dev/zero | tr "\\0" x); echo "$x" | wc -c', {
       resources: { requests: { mem: '24Mi' }, limits: { mem: '24Mi' } },
     });
     expect(task.status).toMatchObject({ state: 'Failed', reason: 'ContainerLimitationMemory' });
-  }, 300_000);
+  });
 
   test('volumes and secrets are there, and a network of its own', async () => {
     await client.create(Volume, {
@@ -187,7 +188,7 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     );
     expect(task.status).toMatchObject({ state: 'Finished' });
     expect(outputOf(task)).toBe('kept\nopen\nlo\n1\n');
-  }, 300_000);
+  });
 
   test('an image is an overlay, with owners as they are in it', async () => {
     const layout = busyboxLayout(join(user.home, 'layout'), user.uid);
@@ -202,58 +203,65 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     const [uid, ...rest] = outputOf(task).trim().split('\n');
     expect(uid).toBe('0');
     expect(rest.slice(-4)).toEqual(['hello', '1', '1000', 'new']);
-  }, 300_000);
+  });
 
   test.each([
     ['spec.containers[0].security.privileged', { security: { privileged: true } }, {}],
     ['spec.containers[0].namespaces.pid', { namespaces: { pid: 'Host' } }, {}],
     ['spec.containers[0].resources.diskEnforcement', { resources: { diskEnforcement: 'File' } }, {}],
     ['spec.containers[0].resources.cpuset', { resources: { cpuset: '0' } }, {}],
-  ])(
-    'what needs root, %s, is refused by its name',
-    async (field, container, spec) => {
-      const name = await submit({ command: ['true'], ...container }, { ...spec });
-      const task = await eventually(
-        'a refusal',
-        async () => {
-          const found = await read(name);
-          return JSON.stringify(found.status ?? {}).includes(field) ? found : undefined;
-        },
-        60_000,
-      );
-      expect(task.status?.state ?? 'Staging').not.toBe('Running');
+  ])('what needs root, %s, is refused by its name', async (field, container, spec) => {
+    const name = await submit({ command: ['true'], ...container }, { ...spec });
+    const task = await eventually(
+      'a refusal',
+      async () => {
+        const found = await read(name);
+        return JSON.stringify(found.status ?? {}).includes(field) ? found : undefined;
+      },
+      60_000,
+    );
+    expect(task.status?.state ?? 'Staging').not.toBe('Running');
+  });
+
+  test(
+    'exec and logs reach a task; its agent may be killed, and takes it back',
+    async () => {
+      const name = await submit({ shell: 'echo begun; trap "exit 5" TERM; while :; do sleep 0.2; done' });
+      const before = await toRun(name);
+      expect(user.run(['exec', name, '--', 'sh', '-c', 'id -u; exit 3'])).toMatchObject({
+        status: 3,
+        stdout: '65534\n',
+      });
+      expect(user.run(['logs', name]).stdout).toBe('begun\n');
+      const gone = new Promise((resolve) => up.once('exit', resolve));
+      up.kill('SIGKILL');
+      await gone;
+      await start(`${user.cgroup}/tepui-agent`);
+      await client.close();
+      client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
+      const after = await toRun(name);
+      expect(after.status?.containerId).toBe(before.status?.containerId);
+      expect(user.run(['exec', name, '--', 'true'])).toMatchObject({ status: 0 });
+      // Its end is `down`'s affair.
     },
-    300_000,
+    90_000 * SLOW,
   );
 
-  test('exec and logs reach a task; its agent may be killed, and takes it back', async () => {
-    const name = await submit({ shell: 'echo begun; trap "exit 5" TERM; while :; do sleep 0.2; done' });
-    const before = await toRun(name);
-    expect(user.run(['exec', name, '--', 'sh', '-c', 'id -u; exit 3'])).toMatchObject({ status: 3, stdout: '65534\n' });
-    expect(user.run(['logs', name]).stdout).toBe('begun\n');
-    const gone = new Promise((resolve) => up.once('exit', resolve));
-    up.kill('SIGKILL');
-    await gone;
-    await start(`${user.cgroup}/tepui-agent`);
-    await client.close();
-    client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
-    const after = await toRun(name);
-    expect(after.status?.containerId).toBe(before.status?.containerId);
-    expect(user.run(['exec', name, '--', 'true'])).toMatchObject({ status: 0 });
-    // Its end is `down`'s affair.
-  }, 900_000);
-
-  test('down, from a cgroup that is not delegated, ends all, and leaves no process, cgroup or mount', async () => {
-    const gone = new Promise((resolve) => up.once('exit', resolve));
-    up.kill('SIGTERM');
-    await gone;
-    expect(groups().some((path) => /tepui\/\w+\/\w/.test(path))).toBe(true);
-    expect(user.run(['down'])).toMatchObject({ status: 0, stderr: expect.not.stringContaining('rror') });
-    expect(processesOf(user.uid)).toEqual([]);
-    expect(readdirSync(join(user.runtimeDir, 'tepui'))).toEqual([]);
-    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(user.home);
-    expect(groups()).toEqual(['.']);
-  }, 600_000);
+  test(
+    'down, from a cgroup that is not delegated, ends all, and leaves no process, cgroup or mount',
+    async () => {
+      const gone = new Promise((resolve) => up.once('exit', resolve));
+      up.kill('SIGTERM');
+      await gone;
+      expect(groups().some((path) => /tepui\/\w+\/\w/.test(path))).toBe(true);
+      expect(user.run(['down'])).toMatchObject({ status: 0, stderr: expect.not.stringContaining('rror') });
+      expect(processesOf(user.uid)).toEqual([]);
+      expect(readdirSync(join(user.runtimeDir, 'tepui'))).toEqual([]);
+      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(user.home);
+      expect(groups()).toEqual(['.']);
+    },
+    60_000 * SLOW,
+  );
 });
 
 describeIf(noDelegation)('a user whose cgroup lacks a controller', () => {
@@ -266,7 +274,7 @@ describeIf(noDelegation)('a user whose cgroup lacks a controller', () => {
     } finally {
       user.remove();
     }
-  }, 240_000);
+  });
 });
 
 function processesOf(uid: number): string[] {

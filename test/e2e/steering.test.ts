@@ -1,6 +1,7 @@
 /** freeze, resume, update, kill, stats and logs of tasks with one container and several, as a person uses them. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { eventually, SLOW, startSystem, type TestSystem } from './harness.ts';
+import { SLOW } from '../setup/slow.ts';
+import { eventually, startSystem, type TestSystem } from './harness.ts';
 
 const unavailable = process.getuid?.() === 0 ? undefined : 'needs root';
 if (unavailable) process.stderr.write(`steering tasks: skipped: ${unavailable}\n`);

@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { cliCommand } from '../../cli/self.ts';
 import { noTerminals, openTerminal, type Terminal } from '../cli/terminal.ts';
-import { eventually, SLOW, startSystem, type TestSystem } from './harness.ts';
+import { SLOW } from '../setup/slow.ts';
+import { eventually, startSystem, type TestSystem } from './harness.ts';
 
 const unavailable = process.getuid?.() === 0 ? noTerminals : 'needs root';
 if (unavailable) process.stderr.write(`terminals of tasks: skipped: ${unavailable}\n`);

@@ -23,8 +23,8 @@ process.exit(0);
 async function runFolder(folder: string, tests: string[]): Promise<Outcome> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await runJest(tests, ['--runInBand', '--testTimeout=300000'], {
-        TEPUI_TEST_SLOW: '10',
+      return await runJest(tests, ['--runInBand', '--testTimeout=600000'], {
+        TEPUI_TEST_SLOW: '20',
         TEPUI_CRASH_ROUNDS: '2',
         TEPUI_TEST_NO_DOCKER: 'an emulated processor is too slow for a Docker Engine, whose calls then time out',
       });

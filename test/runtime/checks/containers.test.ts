@@ -7,6 +7,7 @@ import type { CheckReport } from '../../../runtime/checks/judge.ts';
 import { type ChecksOptions, type RunningChecks, startChecks } from '../../../runtime/checks/start.ts';
 import { targetOf } from '../../../runtime/checks/target.ts';
 import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
 import { visibleNode } from '../visible-node.ts';
 
@@ -55,7 +56,7 @@ async function check(
 }
 
 async function until(condition: () => boolean, what: string): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 20_000 * SLOW;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`timed out: ${what}`);
     await sleep(10);
@@ -111,7 +112,7 @@ when('health follows the container: healthy, unhealthy, and after three failures
 
 when('a command that takes too long is killed together with the processes it started', async () => {
   const mark = `100${process.pid}.5`;
-  const timeoutSeconds = 0.5 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
+  const timeoutSeconds = 0.5 * SLOW;
   const { told } = await check(['sleep', '1000'], {
     healthCheck: {
       ...quick,

@@ -360,7 +360,7 @@ describeIf(`a task of several containers (${unavailable ?? 'root'})`, () => {
       expect(readdirSync(join(node.dataDir, 'agent/containers'))).toEqual([]);
       expect(readdirSync(join(node.runtimeDir, 'groups'))).toEqual([]);
     }
-  }, 120_000);
+  });
 
   test('a container is refused when what it shares is not there', async () => {
     const shared = group([{ name: 'first', shell: 'sleep 1000' }]);

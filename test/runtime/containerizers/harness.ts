@@ -20,6 +20,7 @@ import { allHierarchies } from '../../../runtime/cgroups/leftovers.ts';
 import type { Containerizer, LaunchSpec, Termination } from '../../../runtime/containerizers/containerizer.ts';
 import { createNativeContainerizer, type NativeOptions } from '../../../runtime/containerizers/native/containerizer.ts';
 import { connectLauncher } from '../../../runtime/launcher/client.ts';
+import { SLOW } from '../../setup/slow.ts';
 
 export const nobody = { uid: 65534, gid: 65534, supplementalGids: [], name: 'nobody', home: '/nonexistent' };
 export const root = { uid: 0, gid: 0, supplementalGids: [], name: 'root', home: '/root' };
@@ -177,7 +178,7 @@ function processesNaming(text: string): string[] {
   });
 }
 
-const eventuallyMs = 5000 * Number(process.env.TEPUI_TEST_SLOW ?? 1);
+const eventuallyMs = 5000 * SLOW;
 
 /** Until the condition holds; throws after five seconds (more on a slow machine). */
 export async function eventually(condition: () => boolean | Promise<boolean>, what = 'condition'): Promise<void> {

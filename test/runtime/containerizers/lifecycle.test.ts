@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SLOW } from '../../setup/slow.ts';
 import { eventually, nobody, root, startNode, type TestNode, unavailable } from './harness.ts';
 
 const describeIf = unavailable ? describe.skip : describe;
@@ -24,7 +25,7 @@ describeIf(`the life of a container (${unavailable ?? 'root'})`, () => {
     expect([stdout, stderr]).toEqual(['out\n', 'err\n']);
     expect(termination).toMatchObject({ exitCode: 7, oomKilled: false });
     expect(termination.signal).toBeUndefined();
-    expect(Math.abs(termination.finishedAt.getTime() - Date.now())).toBeLessThan(5000);
+    expect(Math.abs(termination.finishedAt.getTime() - Date.now())).toBeLessThan(5000 * SLOW);
   });
 
   test('a shell line gets its arguments, a command is found on PATH', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
 import { openCgroups } from '../../../runtime/cgroups/index.ts';
 import { parseExitRecord } from '../../../runtime/launcher/exit-record.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { eventually, startNode, type TestNode, unavailable } from './harness.ts';
 
 const describeIf = unavailable ? describe.skip : describe;
@@ -41,7 +42,9 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
         launched: expect.objectContaining({ pid: launched.pid, startTimeTicks: launched.startTimeTicks }),
       },
     ]);
-    expect(Math.abs(recovered[0]!.launched!.startedAt.getTime() - launched.startedAt.getTime())).toBeLessThan(1500);
+    expect(Math.abs(recovered[0]!.launched!.startedAt.getTime() - launched.startedAt.getTime())).toBeLessThan(
+      1500 * SLOW,
+    );
     expect((await node.containerizer.usage(spec.containerId)).memTotalBytes).toBeGreaterThan(0);
     const session = await node.containerizer.exec({
       containerId: spec.containerId,
@@ -172,47 +175,54 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
     expect(records()).toEqual([]);
   });
 
-  test('an agent killed at any moment of its launches leaves nothing that recovery does not find', async () => {
-    const fixture = join(import.meta.dirname, 'fixtures/launching-agent.ts');
-    // A slow (emulated) machine makes fewer rounds.
-    const deadline = Date.now() + 60_000;
-    for (let round = 0; round < 12 && Date.now() < deadline; round++) {
-      const child = spawn(
-        process.execPath,
-        [fixture, JSON.stringify({ dataDir: node.dataDir, runtimeDir: node.runtimeDir, cgroupRoot: node.cgroupRoot })],
-        {
-          stdio: ['ignore', 'pipe', 'pipe'],
-        },
-      );
-      let complaint = '';
-      child.stderr.on('data', (text) => {
-        complaint += text;
-      });
-      await new Promise((resolve, reject) => {
-        child.stdout.once('data', resolve);
-        // QEMU's emulation makes Node itself crash now and then: that is a kill like any other.
-        child.once('exit', (code, signal) =>
-          signal ? resolve(signal) : reject(new Error(`the agent ended with ${code}: ${complaint}`)),
+  test(
+    'an agent killed at any moment of its launches leaves nothing that recovery does not find',
+    async () => {
+      const fixture = join(import.meta.dirname, 'fixtures/launching-agent.ts');
+      // A slow (emulated) machine makes fewer rounds.
+      const deadline = Date.now() + 60_000;
+      for (let round = 0; round < 12 && Date.now() < deadline; round++) {
+        const child = spawn(
+          process.execPath,
+          [
+            fixture,
+            JSON.stringify({ dataDir: node.dataDir, runtimeDir: node.runtimeDir, cgroupRoot: node.cgroupRoot }),
+          ],
+          {
+            stdio: ['ignore', 'pipe', 'pipe'],
+          },
         );
-      });
-      await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGKILL');
-        await new Promise((resolve) => child.once('exit', resolve));
+        let complaint = '';
+        child.stderr.on('data', (text) => {
+          complaint += text;
+        });
+        await new Promise((resolve, reject) => {
+          child.stdout.once('data', resolve);
+          // QEMU's emulation makes Node itself crash now and then: that is a kill like any other.
+          child.once('exit', (code, signal) =>
+            signal ? resolve(signal) : reject(new Error(`the agent ended with ${code}: ${complaint}`)),
+          );
+        });
+        await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+        if (child.exitCode === null && child.signalCode === null) {
+          child.kill('SIGKILL');
+          await new Promise((resolve) => child.once('exit', resolve));
+        }
+        await node.restart();
+        const expected = round % 2 ? records().map((name) => name.replace('.json', '')) : [];
+        for (const { containerId } of await node.containerizer.recover(expected)) {
+          await node.containerizer.destroy(containerId);
+        }
+        const { controllers } = detectCgroups();
+        expect(records()).toEqual([]);
+        expect(
+          // What begins with `_` is no container's, but the launcher's.
+          readdirSync(`${controllers.get('memory')}/${node.cgroupRoot}`, { withFileTypes: true }).filter(
+            (entry) => entry.isDirectory() && !entry.name.startsWith('_'),
+          ),
+        ).toEqual([]);
       }
-      await node.restart();
-      const expected = round % 2 ? records().map((name) => name.replace('.json', '')) : [];
-      for (const { containerId } of await node.containerizer.recover(expected)) {
-        await node.containerizer.destroy(containerId);
-      }
-      const { controllers } = detectCgroups();
-      expect(records()).toEqual([]);
-      expect(
-        // What begins with `_` is no container's, but the launcher's.
-        readdirSync(`${controllers.get('memory')}/${node.cgroupRoot}`, { withFileTypes: true }).filter(
-          (entry) => entry.isDirectory() && !entry.name.startsWith('_'),
-        ),
-      ).toEqual([]);
-    }
-  }, 240_000);
+    },
+    60_000 * SLOW,
+  );
 });

@@ -11,6 +11,7 @@ import { provide, remove as removeVolume, resize } from '../../../runtime/agent/
 import { openProjectIds } from '../../../runtime/disk/project-ids.ts';
 import { openProjectQuota } from '../../../runtime/disk/project-quota.ts';
 import { quotaPlace } from '../../setup/project-quota.ts';
+import { SLOW } from '../../setup/slow.ts';
 
 const place = await quotaPlace();
 if (typeof place === 'string') console.warn(`sandboxes with a quota: skipped, ${place}`);
@@ -63,7 +64,7 @@ suite('a sandbox with a quota', () => {
   const fill = (file: string, mib: number) =>
     asNobody('dd', 'if=/dev/zero', `of=${file}`, 'bs=64k', `count=${mib * 16}`);
   async function untilTrue(condition: () => boolean): Promise<void> {
-    for (const deadline = Date.now() + 60_000; !condition(); await new Promise((done) => setTimeout(done, 50)))
+    for (const deadline = Date.now() + 60_000 * SLOW; !condition(); await new Promise((done) => setTimeout(done, 50)))
       if (Date.now() > deadline) throw new Error('waited in vain');
   }
 

@@ -1,6 +1,7 @@
 /** Attempts of a container, whose operator even gave it CAP_MKNOD, to get at devices that are not its own. */
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SLOW } from '../../setup/slow.ts';
 import { root, startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
 
 const describeIf = unavailable ? describe.skip : describe;
@@ -12,12 +13,12 @@ describeIf(`a container with CAP_MKNOD cannot reach devices (${unavailable ?? 'r
   beforeAll(async () => {
     node = await startNode();
     node.isolation.boundingCapabilities = ['MKNOD', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SYS_ADMIN'];
-  }, 120_000);
+  });
   afterAll(() => node.close());
   const mknod = { security: { capabilities: { effective: ['MKNOD' as const] } } };
 
   // An emulated machine makes fewer attempts.
-  const isSlow = process.env.TEPUI_TEST_SLOW !== undefined;
+  const isSlow = SLOW > 1;
   const minors = isSlow ? 5 : 16;
   const majors = isSlow
     ? [1, 5, 7, 8, 10, 254]

@@ -25,7 +25,7 @@ describeIf(`devices of a container (${unavailable ?? 'root'})`, () => {
   beforeAll(async () => {
     node = await startNode();
     node.isolation.boundingCapabilities = ['MKNOD', 'CHOWN', 'DAC_OVERRIDE', 'FOWNER', 'SETUID', 'SETGID'];
-  }, 120_000);
+  });
   afterAll(() => node.close());
 
   const device = (permissions: string, more: Partial<ContainerDevice> = {}): ContainerDevice => ({

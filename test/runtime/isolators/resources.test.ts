@@ -10,6 +10,7 @@ import type { LaunchSpec } from '../../../runtime/containerizers/containerizer.t
 import { parseCpuList } from '../../../runtime/resources/cpu-list.ts';
 import { readTopology } from '../../../runtime/resources/topology.ts';
 import { mapperProgram } from '../../setup/huge-pages.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { wholeDisk } from '../../setup/whole-disk.ts';
 import { eventually, startNode, type TestNode, unavailable } from '../containerizers/harness.ts';
 import { hasCompiler } from '../launcher/harness.ts';
@@ -21,14 +22,13 @@ const version = (name: 'cpuset' | 'io' | 'hugetlb') =>
 const processors = readTopology().map(({ id }) => id);
 /** The disk below /var/lib, if it is a whole one. */
 const disk = wholeDisk('/var/lib');
-const slow = Number(process.env.TEPUI_TEST_SLOW ?? 1);
 
 describeIf(`what containers ask for beyond CPU time and memory (${unavailable ?? 'root'})`, () => {
   let node: TestNode;
   const running: LaunchSpec[] = [];
   beforeAll(async () => {
     node = await startNode();
-  }, 120_000);
+  });
   afterEach(async () => {
     for (const { containerId } of running.splice(0)) await node.containerizer.destroy(containerId);
   });
@@ -169,7 +169,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
 
   const ioIf = version('io') && disk ? test : test.skip; // needs the controller, and /var/lib on a whole disk
 
-  ioIf('writes to a disk are as slow as its limit says', async () => {
+  ioIf('writes to a disk are as SLOW as its limit says', async () => {
     const bytes = 8 << 20;
     const write = async (resources: object) => {
       const begun = performance.now();
@@ -181,7 +181,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
       return performance.now() - begun;
     };
     const freeMs = await write({});
-    // However slow the machine is: three times as slow as it was, and two seconds at least.
+    // However SLOW the machine is: three times as SLOW as it was, and two seconds at least.
     const wantedMs = Math.max(2000, 3 * freeMs);
     const writeBytesPerSecond = Math.round((bytes / wantedMs) * 1000);
     const limitedMs = await write({ io: { devices: [{ path: disk!, writeBytesPerSecond, readsPerSecond: 1000 }] } });
@@ -264,7 +264,7 @@ describeIf(`what containers ask for beyond CPU time and memory (${unavailable ??
     );
     const { pressure } = await node.containerizer.usage(spec.containerId);
     expect(pressure).toMatchObject({ cpu: { some: { avg10: expect.any(Number) } }, memory: {}, io: {} });
-    await sleep(10 * slow);
+    await sleep(10 * SLOW);
   });
 });
 

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildLauncher } from '../../../runtime/launcher/build.ts';
 import { connectLauncher, type Launcher } from '../../../runtime/launcher/client.ts';
 import type { ExitRecord, LaunchRequest, Operation } from '../../../runtime/launcher/operations.ts';
+import { SLOW } from '../../setup/slow.ts';
 
 export interface Bed {
   dir: string;
@@ -139,7 +140,7 @@ export function isolated(root: string): Operation[] {
 export async function eventually<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   what: string,
-  ms = 10_000 * Number(process.env.TEPUI_TEST_SLOW ?? 1),
+  ms = 10_000 * SLOW,
 ): Promise<T> {
   for (const end = Date.now() + ms; ; await sleep(3)) {
     const value = await probe();

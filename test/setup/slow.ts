@@ -1,0 +1,2 @@
+/** How many times slower than usual this machine is expected to be, in what tests wait for: 1, and more in an emulated machine (`TEPUI_TEST_SLOW`). */
+export const SLOW = Number(process.env.TEPUI_TEST_SLOW ?? 1);
