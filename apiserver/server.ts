@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { ensureAdminToken, ensureKubeconfig } from './auth/kubeconfig.ts';
@@ -8,7 +9,7 @@ import { discoveryHandler } from './discovery/discovery.ts';
 import { createGarbageCollector } from './gc/garbage-collector.ts';
 import { createHandler } from './http/handler.ts';
 import type { HealthChecks } from './http/health.ts';
-import { type Listener, type ListenerLimits, listen } from './http/listener.ts';
+import { type Listener, type ListenerLimits, listen, tryAddress } from './http/listener.ts';
 import { createLoopback, type Loopback } from './http/loopback.ts';
 import { createMetrics } from './http/metrics.ts';
 import { OpenWatches } from './http/watch-handler.ts';
@@ -59,6 +60,8 @@ const certificateCheckMs = 12 * 3600_000;
 /** Starts the embedded API server on a data directory. Rejects with StartupError, one sentence for the user, and leaves nothing running then. */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { dataDir, logger, address = '127.0.0.1' } = options;
+  // A server that cannot listen anyway makes no data directory. Of one that is there its own complaints come first.
+  if (!existsSync(dataDir)) await orExplain(options, address, () => tryAddress(address, options.port ?? 0));
   const directories = openDataDirectory(dataDir);
   const identity = await ensureServerIdentity(directories.auth, address);
   const kubeconfigPath = join(dataDir, 'kubeconfig');
@@ -100,7 +103,10 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   let listener: Listener;
   try {
     await createSystemNamespaces(context, storage);
-    listener = await listenOrExplain(options, address, identity, handler.handle);
+    const { port = 0, limits } = options;
+    listener = await orExplain(options, address, () =>
+      listen({ address, port, tls: identity, handle: handler.handle, ...(limits && { limits }) }),
+    );
   } catch (error) {
     await store.close();
     throw error;
@@ -161,15 +167,9 @@ async function openStoreOrExplain(
   }
 }
 
-async function listenOrExplain(
-  options: ApiServerOptions,
-  address: string,
-  tls: { key: string; cert: string },
-  handle: Parameters<typeof listen>[0]['handle'],
-): Promise<Listener> {
-  const port = options.port ?? 0;
+async function orExplain<T>({ port = 0 }: ApiServerOptions, address: string, listening: () => Promise<T>): Promise<T> {
   try {
-    return await listen({ address, port, tls, handle, ...(options.limits && { limits: options.limits }) });
+    return await listening();
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === 'EADDRINUSE') {

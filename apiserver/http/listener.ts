@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, createServer as createProbe, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { ApiError, type ErrorCode } from './errors.ts';
 
@@ -40,6 +40,13 @@ export interface Listener {
   setTls(tls: { key: string; cert: string }): void;
   /** Takes no new connections, waits for the open requests, and cuts those off that last longer. */
   close(graceMs: number): Promise<void>;
+}
+
+/** Whether one could listen there now. Rejects with the system's error as `listen` does; nothing stays open. */
+export async function tryAddress(address: string, port: number): Promise<void> {
+  const probe = createProbe();
+  await new Promise<void>((resolve, reject) => probe.once('error', reject).listen(port, address, resolve));
+  await new Promise((resolve) => probe.close(resolve));
 }
 
 /** Opens the HTTPS port. Rejects with the system's error (EADDRINUSE, EACCES, EADDRNOTAVAIL). */

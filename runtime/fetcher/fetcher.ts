@@ -2,7 +2,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { mkdirSync, rmSync } from 'node:fs';
 import { type FileHandle, open, rm } from 'node:fs/promises';
-import { normalize } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { FetchUri } from '../../crds/types.generated.ts';
 import { buildLauncher } from '../launcher/build.ts';
@@ -10,6 +9,7 @@ import { createFetchCache, type FetchCache } from './cache.ts';
 import { createToolRunner, type FetchUser, succeeded, ToolFailed, type ToolRunner } from './confined.ts';
 import type { Download, Downloaded, DownloadOptions } from './download.ts';
 import { FetchFailed, withoutCredentials } from './errors.ts';
+import { localFile } from './local.ts';
 import { place } from './place.ts';
 import { type FetchPlan, planFetch } from './plan.ts';
 import { createSlots, type Slots } from './slots.ts';
@@ -199,16 +199,8 @@ async function copyLocal(
   path: string,
   onProgress: Report,
 ): Promise<Downloaded> {
-  if (url.host !== '' && url.host !== 'localhost')
-    throw new FetchFailed(uri, `file: with host "${url.host}"; write file:///path`);
-  const source = normalize(decodeURIComponent(url.pathname));
-  const below = allowedFilePaths().find((directory) =>
-    `${source}/`.startsWith(`${normalize(directory).replace(/\/$/, '')}/`),
-  );
-  if (below === undefined) {
-    throw new FetchFailed(uri, 'this agent does not allow that path (Agent spec.isolation.allowedHostPaths)');
-  }
-  const tool = { argv: ['cat', '/input'], input: { path: source, below }, user, ...(signal && { signal }) };
+  const input = localFile(uri, url, allowedFilePaths());
+  const tool = { argv: ['cat', '/input'], input, user, ...(signal && { signal }) };
   let session: Awaited<ReturnType<ToolRunner['start']>>;
   try {
     session = await tools.start(tool);

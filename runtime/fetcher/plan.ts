@@ -1,5 +1,6 @@
 /** What is to be done with one URI. Pure. */
 import type { FetchUri } from '../../crds/types.generated.ts';
+import { decoded } from './decoded.ts';
 import { FetchFailed } from './errors.ts';
 
 export interface FetchPlan {
@@ -20,6 +21,8 @@ export interface FetchPlan {
 
 const tarNames = /\.(tar|tar\.gz|tgz|tar\.bz2|tbz2|tar\.xz|txz|tar\.zst|tzst)$/i;
 const MAX_NAME = 255;
+/** Of what the container writes, in the same sandbox. */
+const LOGS = ['stdout', 'stderr'];
 
 /** Throws FetchFailed for what cannot be fetched at all. */
 export function planFetch(fetch: FetchUri): FetchPlan {
@@ -56,12 +59,7 @@ function unpacking(name: string): FetchPlan['unpack'] {
 
 /** The last part of the path, decoded; undefined when there is none. */
 function fileName(url: URL, value: string): string | undefined {
-  const last = url.pathname.slice(url.pathname.lastIndexOf('/') + 1);
-  try {
-    return decodeURIComponent(last) || undefined;
-  } catch {
-    throw new FetchFailed(value, 'its path is not percent-encoded correctly');
-  }
+  return decoded(url.pathname.slice(url.pathname.lastIndexOf('/') + 1), value) || undefined;
 }
 
 function destinationProblem(path: string): string | undefined {
@@ -70,6 +68,7 @@ function destinationProblem(path: string): string | undefined {
   if (path.startsWith('/') || parts.some((part) => part === '..' || part === '.' || part === '')) {
     return `"${path}" is no path in the sandbox: set \`outputFile\` to a relative one without ".."`;
   }
+  if (LOGS.includes(path)) return `"${path}" is the log of the container: set \`outputFile\` to another path`;
   if (path.includes('\0') || parts.some((part) => Buffer.byteLength(part) > MAX_NAME)) {
     return 'its name is not one that a file can have: set `outputFile`';
   }

@@ -28,6 +28,9 @@ describe('a server that cannot start says why in one sentence', () => {
       message: `Port ${port} on 127.0.0.1 is already in use: choose another with --port, or 0 for a free one.`,
       exitCode: 69,
     });
+    const untouched = join(directory, 'new');
+    await expect(startApiServer({ dataDir: untouched, port, logger })).rejects.toThrow('already in use');
+    expect(existsSync(untouched)).toBe(false);
     other.close();
     // Nothing is left open: the same directory can be used at once.
     const api = await startTestServer({ dataDir: directory });

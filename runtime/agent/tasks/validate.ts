@@ -41,6 +41,7 @@ export function taskProblems(task: Task, policy: TaskPolicy): string[] {
   for (const list of ['initContainers', 'containers'] as const) {
     for (const [index, container] of (spec[list] ?? []).entries()) {
       problems.push(...containerProblems(container, `spec.${list}[${index}]`, task));
+      problems.push(...fetchProblems(container, `spec.${list}[${index}]`, policy.allowedHostPaths));
       problems.push(...imageProblems(container.image, `spec.${list}[${index}].image`, policy));
       problems.push(...policyProblems(container, `spec.${list}[${index}]`, policy));
     }
@@ -63,7 +64,6 @@ function imageProblems(reference: string | undefined, field: string, policy: Tas
 function containerProblems(container: TaskContainer, path: string, task: Task): string[] {
   const problems: string[] = [];
   problems.push(...checkProblems(container, path));
-  problems.push(...fetchProblems(container, path));
   if (container.stopSignal !== undefined && signalNumber(container.stopSignal) === undefined) {
     problems.push(`${path}.stopSignal: "${container.stopSignal}" is no signal`);
   }

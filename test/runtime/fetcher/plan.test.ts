@@ -30,7 +30,7 @@ test('archives are known by their names, also when the output file says another 
 
 test('what cannot be fetched is refused with what to do about it', () => {
   const refused = (value: string, more: object = {}) =>
-    fetchProblems({ name: 'c', uris: [{ value, ...more }] }, 'p')[0];
+    fetchProblems({ name: 'c', uris: [{ value, ...more }] }, 'p', ['/srv'])[0];
   expect(refused('http://h/a')).toBeUndefined();
   expect(refused('a/b')).toMatch(/^p\.uris\[0\]: .*no absolute address/);
   expect(refused('ftp://h/a')).toContain('"ftp" is not supported');
@@ -47,6 +47,14 @@ test('what cannot be fetched is refused with what to do about it', () => {
     ]);
   }
   expect(refused('http://h/%zz')).toContain('percent-encoded');
+  expect(refused('file:///srv/%zz/a')).toContain('percent-encoded');
+  expect(refused('file:///srv/a')).toBeUndefined();
+  for (const path of ['/etc/hostname', '/srv/../etc/hostname', '/srv/%2e%2e/etc/hostname', '/srvother/a'])
+    expect([path, refused(`file://${path}`)]).toEqual([path, expect.stringContaining('allowedHostPaths')]);
+  expect(refused('file://elsewhere/srv/a')).toContain('write file:///path');
+  expect(refused('http://h/stdout')).toContain('"stdout" is the log');
+  expect(refused('http://h/a', { outputFile: 'stderr' })).toContain('"stderr" is the log');
+  expect(refused('http://h/a', { outputFile: 'logs/stderr' })).toBeUndefined();
 });
 
 test('whatever the address, a destination stays in the sandbox', () => {

@@ -69,11 +69,16 @@ suite('a task with uris', () => {
       () => ({ value: `${address}/x`, sha256: createHash('sha256').update('y').digest('hex') }),
       /SHA-256 is/,
     ],
-    ['a forbidden path', () => ({ value: 'file:///etc/hostname' }), /allowedHostPaths|not allow/],
   ])('fails before its start with %s', async (name, uri, message) => {
     const task = await run(name.replaceAll(' ', '-'), { shell: 'echo ran', uris: [uri()] });
     expect(task.status).toMatchObject({ state: 'Failed', reason: 'ContainerLaunchFailed' });
     expect(task.status?.message).toMatch(message);
+  });
+
+  test('is invalid with a path that the operator does not allow', async () => {
+    const { status } = await run('forbidden', { shell: 'echo ran', uris: [{ value: 'file:///etc/hostname' }] });
+    expect(status).toMatchObject({ state: 'Error', reason: 'TaskInvalid' });
+    expect(status?.message).toMatch(/^spec\.containers\[0\]\.uris\[0\]: .*allowedHostPaths/);
   });
 
   test('is Staging with the progress of the file meanwhile, and can be killed', async () => {
