@@ -119,8 +119,11 @@ function attributesOf(document: Agent): Map<string, string> {
 
 /** One with a message cannot be used. */
 function networksOf({ status }: Agent): AgentState['networks'] {
-  const usable = status?.networks?.filter(({ message }) => message === undefined);
-  return usable && Object.fromEntries(usable.map(({ name, capabilities }) => [name, capabilities ?? []]));
+  const entries = status?.networks?.map(
+    ({ name, capabilities = [], message }) =>
+      [name, { capabilities, ...(message !== undefined && { unusable: message }) }] as const,
+  );
+  return entries && Object.fromEntries(entries);
 }
 
 function visible(agent: AgentState): unknown[] {

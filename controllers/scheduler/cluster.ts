@@ -30,8 +30,8 @@ export interface AgentState {
   total: Amounts;
   used: Amounts;
   ports: PortLedger;
-  /** Capabilities of each CNI network that can be used there. Absent: the agent does not say. */
-  networks: Record<string, readonly string[]> | undefined;
+  /** Each CNI network that is configured there; `unusable` says why it cannot be joined. Absent: the agent does not say. */
+  networks: Record<string, { capabilities: readonly string[]; unusable?: string }> | undefined;
   /** Tasks that hold something here, by framework. */
   readonly perFramework: Map<string, number>;
   taskCount: number;

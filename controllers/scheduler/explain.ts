@@ -118,10 +118,15 @@ function problemOf(cluster: Cluster, search: Search, agent: AgentState): Problem
   };
 }
 
-function networkWords({ problem, name }: { problem: NetworkProblem; name: string }): string {
-  return problem === 'NetworkNotFound'
-    ? `have no network "${name}"`
-    : `cannot map host port ${name} to the task's networks`;
+function networkWords(network: NetworkProblem): string {
+  switch (network.problem) {
+    case 'NetworkNotFound':
+      return `have no network "${network.name}"`;
+    case 'NetworkUnusable':
+      return `cannot use network "${network.name}" (${network.why})`;
+    case 'PortsNotMappable':
+      return `cannot map host port ${network.hostPort} to the task's networks`;
+  }
 }
 
 /** Of the resources that the agent has too little of, the one of which the smallest part is there. */

@@ -7,8 +7,8 @@ export const placementReasons: Record<string, string> = {
   InsufficientResource: 'Less is free of a resource with a name of its own (`requests.custom`).',
   InsufficientPorts: 'Not enough ports of the range of the agent are free.',
   HostPortInUse: 'A `hostPort` that the task names is taken by another task.',
-  NetworkNotFound:
-    'The agent has no network of that name, or cannot use it; `status.networks` of the agent says which it has, and why.',
+  NetworkNotFound: 'The agent has no network of that name; `status.networks` of the agent says which it has.',
+  NetworkUnusable: 'The agent has a network of that name and cannot use it; the message says why.',
   PortsNotMappable: 'The task names a `hostPort`, and none of its networks has the capability `portMappings` there.',
   AgentNameMismatch: '`placement.agentName` is another agent.',
   AgentSelectorMismatch: 'The labels of the agent do not match `placement.agentSelector`.',

@@ -252,6 +252,11 @@ describe('networks', () => {
     const cluster = clusterOf(agents, tasks);
     expect(placements(plan(cluster, 0))).toEqual({ t: 'b' });
     expect(messages(plan(cluster, LATER))).toEqual(['0/3 agents can run this task: 3 have no network "green"']);
+    const other = clusterOf([agents[0]!, agents[2]!], [taskDocument('t', joins(['blue']))]);
+    plan(other, 0);
+    expect(messages(plan(other, LATER))).toEqual([
+      '0/2 agents can run this task: 1 cannot use network "blue" (CNI plug-in "bridge" is in none of the directories), 1 have no network "blue"',
+    ]);
   });
 
   test('host ports are allocated only where a network leads from them to the task', () => {
