@@ -55,22 +55,24 @@ static bool is_behind(const struct attached *client) {
 	return client->fd >= 0 && client->wants_output && client->sent < self.piece_length;
 }
 
-/* Whether somebody has not taken the piece yet. Those who do not in time are dropped here. */
-bool attach_held(void) {
-	bool held = false, late = self.held_since && now_ms() - self.held_since > HOLD_MS;
-	for (int i = 0; i < CLIENTS; i++) {
-		if (!is_behind(&self.clients[i])) continue;
-		if (late) drop(&self.clients[i]);
-		else held = true;
-	}
-	if (!held) self.held_since = 0;
-	return held;
-}
-
 static void send_piece(struct attached *client) {
 	ssize_t n = RETRY(send(client->fd, self.piece + client->sent, self.piece_length - client->sent, MSG_DONTWAIT | MSG_NOSIGNAL));
 	if (n >= 0) client->sent += (size_t)n;
 	else if (errno != EAGAIN) drop(client);
+}
+
+/* Whether somebody has not taken the piece yet. Those who do not in time are dropped here; not those who were waiting for us on a busy machine. */
+bool attach_held(void) {
+	bool held = false, late = self.held_since && now_ms() - self.held_since > HOLD_MS;
+	for (int i = 0; i < CLIENTS; i++) {
+		struct attached *client = &self.clients[i];
+		if (late && is_behind(client)) send_piece(client);
+		if (!is_behind(client)) continue;
+		if (late) drop(client);
+		else held = true;
+	}
+	if (!held) self.held_since = 0;
+	return held;
 }
 
 static void offer_piece(enum kind kind, const char *data, size_t length) {
@@ -225,11 +227,13 @@ void attach_settle(void) {
 	}
 }
 
-/* Everything was written. */
+/* Everything was offered. */
 void attach_end(void) {
 	if (self.listener < 0) return;
 	attach_settle();
+	for (int i = 0; i < CLIENTS; i++) self.clients[i].wants_output = true; /* the end is for all */
 	offer_piece(END, "", 0);
+	attach_settle(); /* without it, they would take the end for being dropped */
 	for (int i = 0; i < CLIENTS; i++)
 		if (self.clients[i].fd >= 0) drop(&self.clients[i]);
 }

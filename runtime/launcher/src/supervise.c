@@ -234,7 +234,8 @@ static void finish(int status) {
 			while (waitpid(-1, NULL, WNOHANG | __WALL) > 0) continue;
 		}
 	}
-	/* Bounded: whoever may still write (no pid namespace, no cgroup) must not keep the end from being told. */
+	/* Bounded: whoever may still write (no pid namespace, no cgroup) must not keep the end from being told. What was read before comes first. */
+	attach_settle();
 	for (int i = 0; i < 2; i++)
 		for (int rounds = 0; rounds < 4096 && drain_once(&self.log[i]); rounds++) attach_settle();
 	attach_end();

@@ -70,12 +70,13 @@ describeIf(`links that come and go (${unavailable ?? 'root'})`, () => {
       return node.run({ shell: 'cat /m/file; echo owned > /m/owned; echo owned > /m/file' }, { mounts });
     };
     let launched = 0;
-    for (let round = 0; round < ROUNDS; round++) {
+    // On a busy machine the link may be there at every look for a while.
+    for (let round = 0; round < ROUNDS || (launched === 0 && round < 20 * ROUNDS); round++) {
       const outcome = await attempt().catch(() => undefined); // it was a link at that moment
       if (outcome) launched++;
       expect(outcome?.stdout ?? '').not.toContain(secret);
     }
-    // Most of the time the test did what it is about.
+    // Or the test did not do what it is about.
     expect(launched).toBeGreaterThan(0);
   }, 120_000);
 

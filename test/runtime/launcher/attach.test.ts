@@ -1,6 +1,7 @@
 /** Terminals and standard input of containers, and attaching to them, with real terminals. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Attachment, type AttachOptions, attachToSupervisor } from '../../../runtime/launcher/attach.ts';
 import type { LaunchRequest, Operation } from '../../../runtime/launcher/operations.ts';
@@ -19,6 +20,8 @@ afterAll(() => bed.close());
 
 interface Running {
   containerId: string;
+  /** Path of its supervisor's. */
+  socket: string;
   attach(options?: AttachOptions): Promise<Attachment & { seen(): string }>;
   log(): Promise<string>;
 }
@@ -28,6 +31,7 @@ async function start(argv: string[], change: Partial<LaunchRequest>): Promise<Ru
   const started = await bed.launcher.launch(request);
   return {
     containerId: request.containerId,
+    socket: `${bed.dir}/run/attach/${started.pid}.${started.startTimeTicks}`,
     async attach(options) {
       const attachment = await attachToSupervisor(`${bed.dir}/run`, started, options);
       attachments.push(attachment);
@@ -42,6 +46,21 @@ async function start(argv: string[], change: Partial<LaunchRequest>): Promise<Ru
     },
     log: () => readFile(request.stdout.path, 'utf8'),
   };
+}
+
+function frame(kind: number, data: Buffer | number[]): Buffer {
+  const head = Buffer.alloc(4);
+  head.writeUInt32LE(kind + data.length * 256);
+  return Buffer.concat([head, Buffer.from(data)]);
+}
+
+function* framesOf(received: Buffer): Iterable<{ kind: number; data: Buffer }> {
+  for (let at = 0; at < received.length; ) {
+    const head = received.readUInt32LE(at);
+    const end = at + 4 + Math.floor(head / 256);
+    yield { kind: head % 256, data: received.subarray(at + 4, end) };
+    at = end;
+  }
 }
 
 /** The root of a test container with a terminal in it. */
@@ -166,16 +185,15 @@ test(
   'somebody who does not read is dropped after a second, and the container and everybody else go on',
   async () => {
     const count = 3_000_000;
-    const { containerId, attach, log } = await start(
+    const { containerId, socket, attach, log } = await start(
       ['sh', '-c', `read hello; echo hello; read go; seq ${count}; echo done`],
       {
         stdin: true,
         stdout: { path: `${bed.dir}/many`, maxBytes: 0, maxFiles: 0, uid: 0, gid: 0 },
       },
     );
-    const names = await readdir(`${bed.dir}/run/attach`);
-    const lazy = connect(`${bed.dir}/run/attach/${names[0]}`).pause();
-    lazy.write(Buffer.from([5, 1, 0, 0, 1]));
+    const lazy = connect(socket).pause();
+    lazy.write(frame(5, [1]));
     let isDropped = false;
     lazy
       .on('error', () => {})
@@ -195,6 +213,39 @@ test(
   },
   60_000 * SLOW,
 );
+
+test('who reads late, but within the second, gets everything and the end, however much is on its way when the container ends', async () => {
+  const sizes = Array.from({ length: 14 }, (_, index) => 60_000 + index * 20_000);
+  const texts = sizes.map(async (size) => {
+    const { containerId, socket } = await start(
+      ['sh', '-c', `read go; head -c ${size} /dev/zero | tr '\\0' x; echo done`],
+      {
+        stdin: true,
+      },
+    );
+    const late = connect(socket).pause();
+    late.write(Buffer.concat([frame(5, [1]), frame(0, Buffer.from('go\n'))]));
+    await sleep(400);
+    const chunks: Buffer[] = [];
+    for await (const chunk of late) chunks.push(chunk as Buffer);
+    expect(await bed.exit(containerId)).toMatchObject({ exitCode: 0 });
+    return Buffer.concat(chunks);
+  });
+  for (const [index, received] of (await Promise.all(texts)).entries()) {
+    const frames = [...framesOf(received)];
+    const text = Buffer.concat(frames.filter(({ kind }) => kind === 1).map(({ data }) => data)).toString();
+    expect([sizes[index], text.length, frames.at(-1)?.kind]).toEqual([sizes[index], sizes[index]! + 5, 3]);
+    expect(text.endsWith('xdone\n')).toBe(true);
+  }
+});
+
+test('who gives input only is told the end too', async () => {
+  const { containerId, attach } = await start(['sh', '-c', 'read line; echo "got $line"'], { stdin: true });
+  const session = await attach({ output: false });
+  session.stdin.write('go\n');
+  expect(await session.closed).toBe('ended');
+  expect([session.seen(), (await bed.exit(containerId)).exitCode]).toEqual(['', 0]);
+});
 
 test('more clients than there is room for are turned away', async () => {
   const { containerId, attach } = await start(['sh', '-c', 'read line; echo "got $line"'], { stdin: true });
