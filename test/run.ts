@@ -3,7 +3,8 @@
  * `npm test [SUITE...]`: sets up what the suites need, runs them one after another, and closes with `N passed, N failed, N skipped`.
  * A suite that cannot run on this machine is skipped with its reason printed; nothing is skipped silently.
  */
-import { type Outcome, SUITES } from './suites.ts';
+import { type Outcome, sumOf } from './setup/outcome.ts';
+import { SUITES } from './suites.ts';
 
 const asked = process.argv.slice(2);
 const unknown = asked.filter((name) => !SUITES.some((suite) => suite.name === name));
@@ -14,7 +15,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
+const outcomes: Outcome[] = [];
 const skippedSuites: string[] = [];
 for (const suite of SUITES) {
   if (asked.length > 0 ? !asked.includes(suite.name) : suite.onlyWhenAsked) continue;
@@ -30,17 +31,20 @@ for (const suite of SUITES) {
   try {
     outcome = await suite.run();
   } catch (error) {
-    process.stdout.write(`${(error as Error).message}\n`);
-    outcome = { passed: 0, failed: 1, skipped: 0 };
+    const { message } = error as Error;
+    process.stdout.write(`${message}\n`);
+    outcome = { passed: 0, failed: 1, skipped: 0, remarks: [`failed: ${message}`] };
   }
-  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += outcome[key];
+  outcomes.push({ ...outcome, remarks: outcome.remarks.map((remark) => `${suite.name}: ${remark}`) });
   const seconds = ((performance.now() - started) / 1000).toFixed(0);
   process.stdout.write(
     `=== ${suite.name}: ${outcome.passed} passed, ${outcome.failed} failed, ${outcome.skipped} skipped (${seconds} s)\n`,
   );
 }
 
+const total = sumOf(outcomes);
 process.stdout.write('\n');
+for (const remark of total.remarks) process.stdout.write(`${remark}\n`);
 for (const skipped of skippedSuites) process.stdout.write(`suite skipped: ${skipped}\n`);
 process.stdout.write(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped\n`);
 process.exit(total.failed > 0 || total.passed === 0 ? 1 : 0);

@@ -2,14 +2,9 @@ import { existsSync } from 'node:fs';
 import { withGenuineApiServer } from './setup/genuine-apiserver.ts';
 import { runJest } from './setup/jest.ts';
 import { kubectlProblem } from './setup/kubectl.ts';
+import type { Outcome } from './setup/outcome.ts';
 import { sharedTool } from './setup/shared-tools.ts';
 import { runInVirtualMachine } from './setup/virtual-machine.ts';
-
-export interface Outcome {
-  passed: number;
-  failed: number;
-  skipped: number;
-}
 
 export interface Suite {
   name: string;

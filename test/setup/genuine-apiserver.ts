@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { Outcome } from '../suites.ts';
+import { type Outcome, sumOf } from './outcome.ts';
 import { sharedTool } from './shared-tools.ts';
 
 /** The server flavours of the tool: `crd` is recent but has only custom resources, `full` is old but whole. */
@@ -16,20 +16,19 @@ export async function withGenuineApiServer(run: (env: Record<string, string>) =>
   if (given) return run({ KUBECONFIG: given, TEPUI_TEST_FLAVOUR: 'cluster' });
   const tool = sharedTool('real-apiserver.sh') as string;
   const scratch = process.env.K8S_SCRATCH ?? '/tmp/k8s';
-  const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
+  const outcomes: Outcome[] = [];
   for (const flavour of FLAVOURS) {
     const wasRunning = execFileSync(tool, ['status'], { encoding: 'utf8' }).includes(`${flavour} kube-apiserver`);
     if (!wasRunning)
       execFileSync(tool, ['start', String(await freePort()), flavour], { stdio: ['ignore', 'ignore', 'inherit'] });
     try {
       const kubeconfig = join(scratch, flavour === 'crd' ? 'kubeconfig' : 'kubeconfig.full');
-      const outcome = await run({ KUBECONFIG: kubeconfig, TEPUI_TEST_FLAVOUR: flavour });
-      for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += outcome[key];
+      outcomes.push(await run({ KUBECONFIG: kubeconfig, TEPUI_TEST_FLAVOUR: flavour }));
     } finally {
       if (!wasRunning) execFileSync(tool, ['stop', flavour], { stdio: 'ignore' });
     }
   }
-  return total;
+  return sumOf(outcomes);
 }
 
 /**

@@ -4,20 +4,17 @@
  */
 import { globSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Outcome } from '../suites.ts';
 import { runJest } from './jest.ts';
+import { type Outcome, sumOf } from './outcome.ts';
 
 const ATTEMPTS = 3;
-const total: Outcome = { passed: 0, failed: 0, skipped: 0 };
+const outcomes: Outcome[] = [];
 const files = process.argv
   .slice(2)
   .flatMap((place) => (place.endsWith('.test.ts') ? [place] : globSync(`${place}/**/*.test.ts`)));
 const folders = Map.groupBy(files.sort(), (file) => dirname(file));
-for (const [folder, tests] of folders) {
-  const outcome = await runFolder(folder, tests);
-  for (const key of ['passed', 'failed', 'skipped'] as const) total[key] += outcome[key];
-}
-process.stdout.write(`OUTCOME ${JSON.stringify(total)}\n`);
+for (const [folder, tests] of folders) outcomes.push(await runFolder(folder, tests));
+process.stdout.write(`OUTCOME ${JSON.stringify(sumOf(outcomes))}\n`);
 process.exit(0);
 
 async function runFolder(folder: string, tests: string[]): Promise<Outcome> {
@@ -29,8 +26,9 @@ async function runFolder(folder: string, tests: string[]): Promise<Outcome> {
         TEPUI_TEST_NO_DOCKER: 'an emulated processor is too slow for a Docker Engine, whose calls then time out',
       });
     } catch (error) {
-      process.stderr.write(`${folder}: ${(error as Error).message} (attempt ${attempt} of ${ATTEMPTS})\n`);
-      if (attempt === ATTEMPTS) return { passed: 0, failed: 1, skipped: 0 };
+      const { message } = error as Error;
+      process.stderr.write(`${folder}: ${message} (attempt ${attempt} of ${ATTEMPTS})\n`);
+      if (attempt === ATTEMPTS) return { passed: 0, failed: 1, skipped: 0, remarks: [`failed: ${folder}: ${message}`] };
     }
   }
 }

@@ -2,7 +2,8 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
-import type { Outcome } from '../suites.ts';
+import { stripVTControlCharacters } from 'node:util';
+import type { Outcome } from './outcome.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -12,7 +13,13 @@ interface JestResult {
   numPendingTests: number;
   numTodoTests: number;
   numRuntimeErrorTestSuites: number;
-  testResults: { name: string; status: string; assertionResults: { status: string }[] }[];
+  testResults: {
+    name: string;
+    status: string;
+    /** Why the file could not be run, or all failures as text. */
+    message: string;
+    assertionResults: { status: string; fullName: string; failureMessages: string[] }[];
+  }[];
 }
 
 /** More than so many are no accident. */
@@ -36,11 +43,12 @@ export async function runJest(
   process.stdout.write(`run again by themselves: ${failed.join(', ')}\n`);
   const second = await reportOf(failed, [...new Set(['--runInBand', ...options])], env);
   const stillFailed = new Set(failedFiles(second));
-  for (const file of failed.filter((each) => !stillFailed.has(each))) process.stdout.write(`flaky: ${file}\n`);
+  const remarks = [...remarksOn(second, 'failed'), ...remarksOn(first, 'flaky', (file) => !stillFailed.has(file))];
+  for (const remark of remarks) process.stdout.write(`${remark}\n`);
   const { passed, skipped } = outcomeOf(first);
   const again = outcomeOf(second);
   // Tests of these files that passed the first time are counted with the second run only.
-  return { passed: passed - passedIn(first, failed) + again.passed, failed: again.failed, skipped };
+  return { passed: passed - passedIn(first, failed) + again.passed, failed: again.failed, skipped, remarks };
 }
 
 async function reportOf(places: string[], options: string[], env: Record<string, string>): Promise<JestResult> {
@@ -79,7 +87,25 @@ function outcomeOf(result: JestResult): Outcome {
     passed: result.numPassedTests,
     failed: result.numFailedTests + result.numRuntimeErrorTestSuites,
     skipped: result.numPendingTests + result.numTodoTests,
+    remarks: remarksOn(result, 'failed'),
   };
+}
+
+/** A line for each test that failed: `flaky: FILE: NAME: the first words of why`. */
+function remarksOn({ testResults }: JestResult, word: string, accepts = (_file: string) => true): string[] {
+  return testResults.flatMap(({ name, status, message, assertionResults }) => {
+    const file = relative(ROOT, name);
+    if (status !== 'failed' || !accepts(file)) return [];
+    const tests = assertionResults.filter((each) => each.status === 'failed');
+    if (tests.length === 0) return [`${word}: ${file}: ${firstWords(message)}`];
+    return tests.map((each) => `${word}: ${file}: ${each.fullName}: ${firstWords(each.failureMessages.join('\n'))}`);
+  });
+}
+
+/** Without colours, and without where in the code it was. */
+function firstWords(text: string): string {
+  const [words = ''] = stripVTControlCharacters(text).split(/\n\s+at /);
+  return words.replace(/\s+/g, ' ').trim().slice(0, 300);
 }
 
 /** Below the checkout. */

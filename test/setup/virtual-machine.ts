@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { buildLauncher } from '../../runtime/launcher/build.ts';
 import { loadSyscallNumbers } from '../../runtime/seccomp/syscalls.ts';
 import { buildProbe } from '../runtime/escape/build-probe.ts';
-import type { Outcome } from '../suites.ts';
 import { mapperProgram } from './huge-pages.ts';
+import type { Outcome } from './outcome.ts';
 import { sharedTool } from './shared-tools.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
