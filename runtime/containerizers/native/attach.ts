@@ -1,9 +1,12 @@
 /** Joining the standard streams of a container that has a terminal or an open standard input. */
-import { once } from 'node:events';
+import { setTimeout as delay } from 'node:timers/promises';
 import { attachToSupervisor } from '../../launcher/attach.ts';
 import type { AttachRequest, ExecSession, Termination } from '../containerizer.ts';
 import type { NativeContext } from './context.ts';
 import { ContainerNotRunning } from './exec.ts';
+
+/** How long the loss of a supervisor takes at most to be known. */
+const LOSS_MS = 2_000;
 
 /** The container has neither terminal nor open input. */
 export class NotAttachable extends Error {
@@ -32,11 +35,10 @@ export async function attachToContainer(
     if (how === 'ended') return endOf(await container.termination.promise);
     if (how === 'detached') throw new Detached('detached; the container goes on');
     // Its supervisor closed the connection without a last word: it was killed, and the container with it, or we were too slow for it.
-    await Promise.race([container.termination.promise, once(AbortSignal.timeout(2_000), 'abort')]);
-    if (container.ended) return endOf(await container.termination.promise);
-    throw new Detached(
-      'detached because the output was read too slowly; the container goes on, and its log has everything',
-    );
+    // An end that is known is none of its supervisor's: then a part of the output is missing here, and must not pass for the whole.
+    const killed = await Promise.race([container.termination.promise, delay(LOSS_MS, undefined, { ref: false })]);
+    if (killed?.lost) return endOf(killed);
+    throw new Detached('detached because the output was read too slowly; the log of the container has everything');
   });
   exit.catch(() => {});
   return {

@@ -60,6 +60,15 @@ suite('terminals of containers', () => {
     await eventually(() => readdirSync(`${node.runtimeDir}/attach`).length === 0, 'the removal of the socket');
   });
 
+  test('a session that is left behind is told so, and not that the container ended well', async () => {
+    const spec = await launch({ shell: 'read go; head -c 30000000 /dev/zero; exit 3', stdin: true });
+    const session = await node.containerizer.attach!({ containerId: spec.containerId });
+    session.stdin!.write('go\n');
+    expect(await node.containerizer.wait(spec.containerId)).toMatchObject({ exitCode: 3 });
+    await expect(session.exit).rejects.toThrow('read too slowly; the log of the container has everything');
+    await node.containerizer.destroy(spec.containerId);
+  });
+
   test('the supervisor of a terminal with two sessions stays below 1 MiB of memory of its own', async () => {
     const spec = await launch({ shell: 'seq 100000; cat', tty: true, stdin: true });
     const sessions = [await attach(spec, true), await attach(spec)];
