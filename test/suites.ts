@@ -94,7 +94,7 @@ export const SUITES: Suite[] = [
   {
     name: 'rootless',
     about:
-      'whole agents of a user who is not root, in the same virtual machine: many starts of Node, of which some take minutes there, and some never end',
+      'whole agents of a user who is not root, in the same virtual machine, where it has stood still for a reason that is not known',
     onlyWhenAsked: true,
     unavailable: async () => notRoot() ?? noVirtualMachine(),
     run: () => runInVirtualMachine(['test/e2e/rootless.test.ts']),
