@@ -90,6 +90,7 @@ export async function cleanupAgent(options: CleanupOptions): Promise<CleanupResu
         if (record.isGroup) await containerizer.destroyGroup?.(record.groupId);
       }),
     );
+    await containerizer.removeOrphans();
     await containerizer.close();
     // Sandboxes that were file systems in files: their logs stay, the mounts go.
     const disk = await openDiskParts({ paths, strict: false, kill: async () => {}, logger });

@@ -239,8 +239,13 @@ export interface Containerizer {
   hasOwnNetworks?(task: Task): boolean;
   /** Networks of its own that tasks with mode Cni may name, for Agent.status. */
   networks?(): Promise<AgentNetwork[]>;
-  /** Takes back what an earlier agent process left; destroys containers that are not in `expected`. Returns those still running or ended meanwhile. */
+  /**
+   * Takes back what an earlier agent process left; destroys containers that are not in `expected`, again and again where one cannot be. Returns those still
+   * running or ended meanwhile.
+   */
   recover(expected: string[]): Promise<{ containerId: string; running: boolean; launched?: LaunchedContainer }[]>;
+  /** Tries once more what `recover` could not destroy. Rejects with why one stays. */
+  removeOrphans(): Promise<void>;
   /**
    * Makes what the containers of a group share: IPC (and with `namespaces.pid: Task` pid) namespace, /dev/shm, the cgroup above theirs. Before the first
    * launch with this `groupId`; idempotent, also for a later agent process. Absent: this containerizer runs tasks of one container only.

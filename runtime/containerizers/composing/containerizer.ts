@@ -79,6 +79,9 @@ export function createComposingContainerizer({ members, order }: ComposingOption
       }
       return recovered;
     },
+    async removeOrphans() {
+      for (const containerizer of await all(undefined)) await containerizer.removeOrphans();
+    },
     async prepareGroup(group: GroupSpec) {
       const member = chooseFor(group.task, group.groupId);
       owners.set(group.groupId, member);

@@ -10,6 +10,7 @@ import { readBootId } from '../native/boot-id.ts';
 import { dialHost } from '../native/dial.ts';
 import { ContainerNotRunning } from '../native/exec.ts';
 import { lostTermination } from '../native/termination.ts';
+import { createOrphans } from '../orphans.ts';
 import { type DockerContainer, type DockerContext, engineName } from './context.ts';
 import { defaultDockerSocket } from './default-socket.ts';
 import { destroyContainer } from './destroy.ts';
@@ -63,6 +64,7 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
     launcherBinary: options.launcherBinary,
     policy: () => options.isolation?.() ?? {},
     bootId: options.bootId ?? readBootId(),
+    orphans: createOrphans(options.logger),
     logger: options.logger,
     closed: closed.signal,
   };
@@ -74,6 +76,7 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
     hasOwnNetworks: () => true,
     networks: () => engineNetworks(options.socketPath),
     recover: (expected) => recoverContainers(context, expected),
+    removeOrphans: () => context.orphans.removeAll(),
     launch: (spec, signal) => launchContainer(context, spec, signal),
     wait: async (containerId) =>
       context.containers.get(containerId)?.termination.promise ?? lostTermination(containerId),
@@ -105,6 +108,7 @@ export async function createDockerContainerizer(options: DockerOptions): Promise
     describe: async () => [describeDocker(version)],
     async close() {
       closed.abort();
+      context.orphans.close();
       for (const { logs } of context.containers.values()) {
         logs?.stop();
         await logs?.done.catch(() => {});

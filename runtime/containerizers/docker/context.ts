@@ -4,6 +4,7 @@ import type { AgentIsolation } from '../../../crds/types.generated.ts';
 import type { CgroupHost } from '../../cgroups/detect.ts';
 import type { ContainerSpec } from '../../isolators/isolator.ts';
 import type { LaunchedContainer, Termination } from '../containerizer.ts';
+import type { Orphans } from '../orphans.ts';
 import type { Engine } from './engine.ts';
 import type { LogCopy } from './log-copier.ts';
 import type { DockerRecords } from './records.ts';
@@ -22,6 +23,7 @@ export interface DockerContext {
   launcherBinary: string;
   policy(): AgentIsolation;
   bootId: string;
+  orphans: Orphans;
   logger: Logger;
   /** Aborted when this agent process lets go. */
   closed: AbortSignal;

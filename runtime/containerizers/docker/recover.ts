@@ -10,7 +10,7 @@ import { launchedOf } from './launch.ts';
 type Recovered = Awaited<ReturnType<Containerizer['recover']>>;
 
 export async function recoverContainers(context: DockerContext, expected: string[]): Promise<Recovered> {
-  const { engine, records, instance, logger } = context;
+  const { engine, records, instance, orphans } = context;
   const filters = encodeURIComponent(JSON.stringify({ label: [`${instanceLabel}=${instance}`] }));
   const summaries = await engine.call<ContainerSummary[]>('GET', `/containers/json?all=1&filters=${filters}`);
   const present = new Map(summaries.map((summary) => [summary.Labels[containerLabel]!, summary]));
@@ -21,8 +21,7 @@ export async function recoverContainers(context: DockerContext, expected: string
     const summary = present.get(containerId);
     // One that was made and never started has not run its command: it is launched again.
     if (!wanted.has(containerId) || !record || !summary || summary.State === 'created') {
-      logger.info({ containerID: containerId }, 'an orphaned container was removed');
-      await destroyContainer(context, containerId);
+      await orphans.remove(containerId, () => destroyContainer(context, containerId));
       continue;
     }
     const inspect = await engine.call<ContainerInspect>('GET', `/containers/${engineName(containerId)}/json`);

@@ -15,6 +15,7 @@ import { connectLauncher } from '../../launcher/client.ts';
 import { type FileSystemFeatures, probeFileSystem } from '../../launcher/probe.ts';
 import { rootlessState } from '../../rootless/state.ts';
 import type { Containerizer, ContainerResources, ResourceStatistics, Termination } from '../containerizer.ts';
+import { createOrphans } from '../orphans.ts';
 import { attachToContainer } from './attach.ts';
 import { readBootId } from './boot-id.ts';
 import type { Container } from './container.ts';
@@ -118,6 +119,7 @@ export async function createNativeContainerizer({
     limitationWatch: createLimitationWatch(isolators, (containerId, limitation) =>
       endForLimitation(context, containerId, limitation),
     ),
+    orphans: createOrphans(logger),
     runtimeDir,
     rootMountPoint,
     bootId: options.bootId ?? readBootId(),
@@ -146,6 +148,7 @@ export async function createNativeContainerizer({
       ]),
     ],
     recover: (expected) => recoverContainers(context, expected),
+    removeOrphans: () => context.orphans.removeAll(),
     ...(!delegate && {
       prepareGroup: (group) => prepareGroup(context, group),
       groupEnded: (groupId) => groupEnded(context, groupId),
@@ -233,7 +236,8 @@ function runningContainer({ containers }: NativeContext, containerId: string): C
   return container;
 }
 
-async function closeContext({ limitationWatch, launcher, cgroups }: NativeContext): Promise<void> {
+async function closeContext({ limitationWatch, launcher, cgroups, orphans }: NativeContext): Promise<void> {
+  orphans.close();
   limitationWatch.close();
   launcher.close();
   // Only an empty one goes.

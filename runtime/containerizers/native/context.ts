@@ -4,6 +4,7 @@ import type { CgroupDriver } from '../../cgroups/driver.ts';
 import type { Isolator } from '../../isolators/isolator.ts';
 import type { Launcher } from '../../launcher/client.ts';
 import type { FileSystemFeatures } from '../../launcher/probe.ts';
+import type { Orphans } from '../orphans.ts';
 import type { Container } from './container.ts';
 import type { Delegate } from './delegate.ts';
 import type { LimitationWatch } from './limitation-watch.ts';
@@ -17,6 +18,7 @@ export interface NativeContext {
   /** Launched or recovered, and not destroyed yet. */
   containers: Map<string, Container>;
   limitationWatch: LimitationWatch;
+  orphans: Orphans;
   /** Who makes the containers, when it is not the launcher itself. */
   delegate?: Delegate;
   /** What this host can do. */

@@ -42,7 +42,7 @@ async function takeStock(
   expected: string[],
   early: ReadonlyMap<string, ExitRecord>,
 ): Promise<Recovered> {
-  const { records, launcher, cgroups, containers, logger } = context;
+  const { records, launcher, cgroups, containers } = context;
   let running = byId(await settledList(launcher));
   // A launch that was cut may still come: what the earlier agent had sent is carried out, however busy the machine is.
   const mayCome = () => expected.some((id) => !running.has(id) && records.readLaunch(id) && !records.readExit(id));
@@ -78,18 +78,19 @@ async function takeStock(
   }
   const known = [...containers.values()].flatMap(({ spec, ended }) => (spec && !ended ? [spec] : []));
   for (const isolator of context.isolators) isolator.recover?.(known);
-  for (const containerId of orphans) {
-    logger.info({ containerID: containerId }, 'an orphaned container was removed');
+  const removals = [...orphans].map((containerId) => {
     const entry = running.get(containerId);
     if (entry && entry.state !== 'exited') {
       launcher.track(containerId, records.exitPath(containerId));
       containers.set(containerId, runningContainer(entry));
       noteExit(containerId);
     }
-    await destroyContainer(context, containerId);
-  }
+    return context.orphans.remove(containerId, () => destroyContainer(context, containerId));
+  });
+  await Promise.all(removals);
   endLostGroups(context);
-  for (const groupId of await listGroups(context)) if (!groups.has(groupId)) await destroyGroup(context, groupId);
+  for (const groupId of await listGroups(context))
+    if (!groups.has(groupId)) await context.orphans.remove(groupId, () => destroyGroup(context, groupId));
   return recovered;
 }
 

@@ -1,5 +1,15 @@
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { detectCgroups } from '../../../runtime/cgroups/detect.ts';
@@ -105,6 +115,43 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
     expect(records()).toEqual([]);
   });
 
+  // What the kernel holds for good, as it holds what waits for a file server, can be made with the freezer of cgroup v1: SIGKILL waits there.
+  const testWithFreezer = existsSync('/sys/fs/cgroup/freezer/tasks') ? test : test.skip;
+  testWithFreezer(
+    'one that the kernel does not let end keeps no agent from its work, and is removed when it can be',
+    async () => {
+      const stuck = node.spec({ command: ['sleep', '1000'] });
+      const other = node.spec({ command: ['sleep', '1000'] });
+      const { pid } = await node.containerizer.launch(stuck);
+      await node.containerizer.launch(other);
+      const freezer = mkdtempSync('/sys/fs/cgroup/freezer/tepui-test-');
+      try {
+        writeFileSync(join(freezer, 'cgroup.procs'), String(pid));
+        writeFileSync(join(freezer, 'freezer.state'), 'FROZEN');
+        await node.restart();
+        expect(await node.containerizer.recover([])).toEqual([]);
+        expect(node.groups(other.containerId)).toEqual([]);
+        expect(node.groups(stuck.containerId)).not.toEqual([]);
+        await expect(node.containerizer.removeOrphans()).rejects.toThrow(/did not end within 10 s of SIGKILL/);
+        const fresh = node.spec({ command: ['true'] });
+        await node.containerizer.launch(fresh);
+        expect(await node.containerizer.wait(fresh.containerId)).toMatchObject({ exitCode: 0 });
+        await node.containerizer.destroy(fresh.containerId);
+        await node.restart();
+        expect(await node.containerizer.recover([])).toEqual([]);
+        writeFileSync(join(freezer, 'freezer.state'), 'THAWED');
+        await eventually(() => records().length === 0, 'the end of the container');
+        expect(node.groups(stuck.containerId)).toEqual([]);
+        await node.containerizer.removeOrphans();
+      } finally {
+        writeFileSync(join(freezer, 'freezer.state'), 'THAWED');
+        await eventually(() => readFileSync(join(freezer, 'cgroup.procs'), 'utf8') === '', 'an empty group');
+        rmdirSync(freezer);
+      }
+    },
+    120_000,
+  );
+
   test('a launch that never came to run is lost, and leaves nothing once destroyed', async () => {
     const { env, ...spec } = node.spec({ command: ['true'] });
     const bootId = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
@@ -175,54 +222,47 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
     expect(records()).toEqual([]);
   });
 
-  test(
-    'an agent killed at any moment of its launches leaves nothing that recovery does not find',
-    async () => {
-      const fixture = join(import.meta.dirname, 'fixtures/launching-agent.ts');
-      // A slow (emulated) machine makes fewer rounds.
-      const deadline = Date.now() + 60_000;
-      for (let round = 0; round < 12 && Date.now() < deadline; round++) {
-        const child = spawn(
-          process.execPath,
-          [
-            fixture,
-            JSON.stringify({ dataDir: node.dataDir, runtimeDir: node.runtimeDir, cgroupRoot: node.cgroupRoot }),
-          ],
-          {
-            stdio: ['ignore', 'pipe', 'pipe'],
-          },
+  test('an agent killed at any moment of its launches leaves nothing that recovery does not find', async () => {
+    const fixture = join(import.meta.dirname, 'fixtures/launching-agent.ts');
+    // A slow (emulated) machine makes fewer rounds.
+    const deadline = Date.now() + 60_000 * SLOW;
+    for (let round = 0; round < 12 && Date.now() < deadline; round++) {
+      const child = spawn(
+        process.execPath,
+        [fixture, JSON.stringify({ dataDir: node.dataDir, runtimeDir: node.runtimeDir, cgroupRoot: node.cgroupRoot })],
+        {
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      );
+      let complaint = '';
+      child.stderr.on('data', (text) => {
+        complaint += text;
+      });
+      await new Promise((resolve, reject) => {
+        child.stdout.once('data', resolve);
+        // QEMU's emulation makes Node itself crash now and then: that is a kill like any other.
+        child.once('exit', (code, signal) =>
+          signal ? resolve(signal) : reject(new Error(`the agent ended with ${code}: ${complaint}`)),
         );
-        let complaint = '';
-        child.stderr.on('data', (text) => {
-          complaint += text;
-        });
-        await new Promise((resolve, reject) => {
-          child.stdout.once('data', resolve);
-          // QEMU's emulation makes Node itself crash now and then: that is a kill like any other.
-          child.once('exit', (code, signal) =>
-            signal ? resolve(signal) : reject(new Error(`the agent ended with ${code}: ${complaint}`)),
-          );
-        });
-        await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
-        if (child.exitCode === null && child.signalCode === null) {
-          child.kill('SIGKILL');
-          await new Promise((resolve) => child.once('exit', resolve));
-        }
-        await node.restart();
-        const expected = round % 2 ? records().map((name) => name.replace('.json', '')) : [];
-        for (const { containerId } of await node.containerizer.recover(expected)) {
-          await node.containerizer.destroy(containerId);
-        }
-        const { controllers } = detectCgroups();
-        expect(records()).toEqual([]);
-        expect(
-          // What begins with `_` is no container's, but the launcher's.
-          readdirSync(`${controllers.get('memory')}/${node.cgroupRoot}`, { withFileTypes: true }).filter(
-            (entry) => entry.isDirectory() && !entry.name.startsWith('_'),
-          ),
-        ).toEqual([]);
+      });
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 60));
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL');
+        await new Promise((resolve) => child.once('exit', resolve));
       }
-    },
-    60_000 * SLOW,
-  );
+      await node.restart();
+      const expected = round % 2 ? records().map((name) => name.replace('.json', '')) : [];
+      for (const { containerId } of await node.containerizer.recover(expected)) {
+        await node.containerizer.destroy(containerId);
+      }
+      const { controllers } = detectCgroups();
+      expect(records()).toEqual([]);
+      expect(
+        // What begins with `_` is no container's, but the launcher's.
+        readdirSync(`${controllers.get('memory')}/${node.cgroupRoot}`, { withFileTypes: true }).filter(
+          (entry) => entry.isDirectory() && !entry.name.startsWith('_'),
+        ),
+      ).toEqual([]);
+    }
+  }, 60_000);
 });
