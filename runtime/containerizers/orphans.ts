@@ -18,6 +18,7 @@ export interface Orphans {
 
 export function createOrphans(logger: Logger): Orphans {
   const left = new Map<string, { attempt: () => Promise<void>; timer: NodeJS.Timeout }>();
+  let isClosed = false;
 
   async function remove(id: string, attempt: () => Promise<void>, pauseMs: number): Promise<void> {
     try {
@@ -25,6 +26,7 @@ export function createOrphans(logger: Logger): Orphans {
       left.delete(id);
       logger.info({ containerID: id }, 'an orphaned container was removed');
     } catch (err) {
+      if (isClosed) return;
       logger.warn({ err, containerID: id, retryMs: pauseMs }, 'an orphaned container could not be removed yet');
       const timer = setTimeout(() => void remove(id, attempt, Math.min(2 * pauseMs, longestPauseMs)), pauseMs).unref();
       left.set(id, { attempt, timer });
@@ -41,6 +43,7 @@ export function createOrphans(logger: Logger): Orphans {
       }
     },
     close() {
+      isClosed = true;
       for (const { timer } of left.values()) clearTimeout(timer);
     },
   };
