@@ -9,17 +9,15 @@ import { runInVirtualMachine } from './setup/virtual-machine.ts';
 export interface Suite {
   name: string;
   about: string;
-  /** Left out of a plain `npm test`. */
-  onlyWhenAsked?: boolean;
   /** Why it cannot run here; undefined when it can. May install what is missing. */
   unavailable(): Promise<string | undefined>;
   run(): Promise<Outcome>;
 }
 
 /**
- * Everything that makes a cgroup or meets its limits, in every containerizer, and what needs a kernel with project quota or is without root. The machine is
- * emulated, 5 to 20 times as slow. So these run here only: what knows nothing of cgroups (images, networks, fetching, streams and terminals, checks' timing,
- * records, races on paths and deep trees), and whole agents, whose time is Node's.
+ * Everything that makes a cgroup or meets its limits, in every containerizer and in whole agents, with root and without, and what needs a kernel with project
+ * quota. The machine is emulated, 5 to 20 times as slow. So these run here only: what knows nothing of cgroups (images, networks, fetching, streams and
+ * terminals, checks' timing, records, races on paths and deep trees), and of agents what starts them again and again.
  */
 const ON_CGROUP_V2 = [
   'test/runtime/cgroups',
@@ -37,8 +35,10 @@ const ON_CGROUP_V2 = [
   ...['projects', 'setuid', 'user-namespace'].map((name) => `test/runtime/escape/${name}.test.ts`),
   'test/runtime/disk',
   'test/runtime/checks/containers.test.ts',
+  ...['disk-limits', 'tasks/groups', 'tasks/lifecycle'].map((name) => `test/runtime/agent/${name}.test.ts`),
   'test/runtime/rootless',
   'test/containerizers',
+  'test/e2e/rootless.test.ts',
 ];
 
 /** Every suite, cheap ones first. */
@@ -87,17 +87,9 @@ export const SUITES: Suite[] = [
   {
     name: 'cgroup-v2',
     about:
-      'the containers of the node and the whole conformance suite again in a virtual machine that has cgroup v2 alone; disk quota; the parts of agents without root',
+      'the node and the whole conformance suite again in a virtual machine that has cgroup v2 alone; disk quota; agents without root',
     unavailable: async () => notRoot() ?? noVirtualMachine(),
     run: () => runInVirtualMachine(ON_CGROUP_V2),
-  },
-  {
-    name: 'rootless',
-    about:
-      'whole agents of a user who is not root, in the same virtual machine, where it has stood still for a reason that is not known',
-    onlyWhenAsked: true,
-    unavailable: async () => notRoot() ?? noVirtualMachine(),
-    run: () => runInVirtualMachine(['test/e2e/rootless.test.ts']),
   },
 ];
 

@@ -20,7 +20,6 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { cliCommand } from '../../cli/self.ts';
 import { Agent } from '../../controllers/machinery/client/resources.ts';
 import { processesWith } from '../runtime/launcher/harness.ts';
-import { SLOW } from '../setup/slow.ts';
 import { eventually, startSystem, type TestSystem } from './harness.ts';
 
 const unavailable = process.getuid?.() === 0 ? undefined : 'needs root';
@@ -72,12 +71,12 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
     await eventually('the task to be ready', () =>
       tepui('sandbox', 'cat', 'box', 'port').status === 0 ? true : undefined,
     );
-  }, 90_000 * SLOW);
+  }, 90_000);
   afterAll(async () => {
     for (const child of children) child.kill('SIGKILL');
     await system?.stop();
     rmSync(here, { recursive: true });
-  }, 60_000 * SLOW);
+  }, 60_000);
 
   const tepui = (...args: string[]) => system.tepui(args);
 
@@ -206,81 +205,69 @@ if (unavailable) process.stderr.write(`inside a task: skipped: ${unavailable}\n`
     return { child, local };
   }
 
-  test(
-    'port-forward reaches the loopback of a network that nothing else reaches',
-    async () => {
-      const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
-      const { child, local } = await forward(port);
-      const get = async (path: string) => (await fetch(`http://127.0.0.1:${local}${path}`)).text();
-      expect(await get('/')).toBe('hello');
-      const all = await Promise.all(Array.from({ length: 20 }, () => get('/large')));
-      expect(all.map(({ length }) => length)).toEqual(Array.from({ length: 20 }, () => 300_000));
-      // Without a length only a reset tells that an answer is not whole. (Node's fetch takes it for the end.)
-      const broken = connect(Number(local), '127.0.0.1').on('error', () => {});
-      let half = '';
-      broken.on('data', (chunk: Buffer) => {
-        half += chunk.toString();
-      });
-      broken.write('GET /broken HTTP/1.0\r\n\r\n');
-      await new Promise((resolve) => broken.once('close', resolve));
-      expect([half, broken.errored]).toEqual([
-        expect.stringContaining('half'),
-        expect.objectContaining({ code: 'ECONNRESET' }),
-      ]);
-      // One that is broken off does no harm to the next.
-      const rude = connect(Number(local), '127.0.0.1');
-      await new Promise((resolve) => rude.once('connect', resolve));
-      rude.destroy();
-      expect(await get('/')).toBe('hello');
-      child.kill('SIGINT');
-      expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
-      expect(tepui('port-forward', 'box', 'x').status).toBe(2);
-    },
-    60_000 * SLOW,
-  );
+  test('port-forward reaches the loopback of a network that nothing else reaches', async () => {
+    const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
+    const { child, local } = await forward(port);
+    const get = async (path: string) => (await fetch(`http://127.0.0.1:${local}${path}`)).text();
+    expect(await get('/')).toBe('hello');
+    const all = await Promise.all(Array.from({ length: 20 }, () => get('/large')));
+    expect(all.map(({ length }) => length)).toEqual(Array.from({ length: 20 }, () => 300_000));
+    // Without a length only a reset tells that an answer is not whole. (Node's fetch takes it for the end.)
+    const broken = connect(Number(local), '127.0.0.1').on('error', () => {});
+    let half = '';
+    broken.on('data', (chunk: Buffer) => {
+      half += chunk.toString();
+    });
+    broken.write('GET /broken HTTP/1.0\r\n\r\n');
+    await new Promise((resolve) => broken.once('close', resolve));
+    expect([half, broken.errored]).toEqual([
+      expect.stringContaining('half'),
+      expect.objectContaining({ code: 'ECONNRESET' }),
+    ]);
+    // One that is broken off does no harm to the next.
+    const rude = connect(Number(local), '127.0.0.1');
+    await new Promise((resolve) => rude.once('connect', resolve));
+    rude.destroy();
+    expect(await get('/')).toBe('hello');
+    child.kill('SIGINT');
+    expect(await new Promise((resolve) => child.once('exit', resolve))).toBe(0);
+    expect(tepui('port-forward', 'box', 'x').status).toBe(2);
+  }, 60_000);
 
-  test(
-    'a forwarded connection whose client goes in the middle ends at once',
-    async () => {
-      const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
-      const { child, local } = await forward(port);
-      const dials = async () => (await processesWith(`\0${port}\x00127.0.0.1\0`)).length;
-      const client = connect(Number(local), '127.0.0.1').on('error', () => {});
-      client.write('GET /endless HTTP/1.0\r\n\r\n');
-      await eventually('the connection', async () => (await dials()) === 1 || undefined);
-      // It takes nothing, until all between is full.
-      client.pause();
-      await delay(1000);
-      client.resetAndDestroy();
-      await eventually('its end', async () => (await dials()) === 0 || undefined, 5000);
-      child.kill();
-    },
-    60_000 * SLOW,
-  );
+  test('a forwarded connection whose client goes in the middle ends at once', async () => {
+    const port = tepui('sandbox', 'cat', 'box', 'port').stdout;
+    const { child, local } = await forward(port);
+    const dials = async () => (await processesWith(`\0${port}\x00127.0.0.1\0`)).length;
+    const client = connect(Number(local), '127.0.0.1').on('error', () => {});
+    client.write('GET /endless HTTP/1.0\r\n\r\n');
+    await eventually('the connection', async () => (await dials()) === 1 || undefined);
+    // It takes nothing, until all between is full.
+    client.pause();
+    await delay(1000);
+    client.resetAndDestroy();
+    await eventually('its end', async () => (await dials()) === 0 || undefined, 5000);
+    child.kill();
+  }, 60_000);
 
-  test(
-    'all of it works over HTTPS with the token of the user, where the socket of the agent is not',
-    async () => {
-      // As on another machine: in a mount namespace where the directory of the socket is empty.
-      const { socketPath, url } = (await system.client.list(Agent)).items[0]!.status!.endpoint!;
-      expect(url).toMatch(/^https:/);
-      const hide = 'mount -t tmpfs none "$0" && exec "$@"';
-      const run = (args: string[], input?: string) =>
-        spawnSync('unshare', ['-m', 'sh', '-c', hide, dirname(socketPath!), ...cliCommand(args)], {
-          encoding: 'utf8',
-          env: { ...process.env, KUBECONFIG: system.kubeconfig },
-          ...(input !== undefined && { input }),
-        });
-      expect(run(['exec', '-i', 'box', '--', 'cat'], 'over the wire')).toMatchObject({
-        stdout: 'over the wire',
-        status: 0,
+  test('all of it works over HTTPS with the token of the user, where the socket of the agent is not', async () => {
+    // As on another machine: in a mount namespace where the directory of the socket is empty.
+    const { socketPath, url } = (await system.client.list(Agent)).items[0]!.status!.endpoint!;
+    expect(url).toMatch(/^https:/);
+    const hide = 'mount -t tmpfs none "$0" && exec "$@"';
+    const run = (args: string[], input?: string) =>
+      spawnSync('unshare', ['-m', 'sh', '-c', hide, dirname(socketPath!), ...cliCommand(args)], {
+        encoding: 'utf8',
+        env: { ...process.env, KUBECONFIG: system.kubeconfig },
+        ...(input !== undefined && { input }),
       });
-      expect(run(['logs', 'box']).stdout).toBe('ready\n');
-      expect(run(['cp', 'box:tree/sub/deep', join(here, 'wire')]).status).toBe(0);
-      expect(run(['cp', join(here, 'wire'), 'box:wire']).status).toBe(0);
-      expect(run(['sandbox', 'cat', 'box', 'wire']).stdout).toBe('deep\n');
-      expect(run(['stats', '--no-stream']).stdout).toContain('box');
-    },
-    60_000 * SLOW,
-  );
+    expect(run(['exec', '-i', 'box', '--', 'cat'], 'over the wire')).toMatchObject({
+      stdout: 'over the wire',
+      status: 0,
+    });
+    expect(run(['logs', 'box']).stdout).toBe('ready\n');
+    expect(run(['cp', 'box:tree/sub/deep', join(here, 'wire')]).status).toBe(0);
+    expect(run(['cp', join(here, 'wire'), 'box:wire']).status).toBe(0);
+    expect(run(['sandbox', 'cat', 'box', 'wire']).stdout).toBe('deep\n');
+    expect(run(['stats', '--no-stream']).stdout).toContain('box');
+  }, 60_000);
 });

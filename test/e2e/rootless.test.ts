@@ -10,7 +10,6 @@ import { loadClusterConfig } from '../../controllers/machinery/client/kubeconfig
 import { Agent, Secret, Task, Volume } from '../../controllers/machinery/client/resources.ts';
 import { isTerminal } from '../../crds/task-states.ts';
 import type { Task as TaskDocument } from '../../crds/types.generated.ts';
-import { SLOW } from '../setup/slow.ts';
 import { eventually } from './harness.ts';
 import { busyboxLayout } from './oci-layout.ts';
 import { makeUser, type TestUser } from './rootless-user.ts';
@@ -53,7 +52,7 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     user = makeUser();
     await start(user.cgroup);
     client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
-  }, 90_000 * SLOW);
+  }, 90_000);
   afterAll(async () => {
     if (up?.exitCode === null && up.signalCode === null) up.kill('SIGKILL');
     await client?.close();
@@ -226,45 +225,37 @@ describeIf(noDelegation)('a user with a delegated cgroup', () => {
     expect(task.status?.state ?? 'Staging').not.toBe('Running');
   });
 
-  test(
-    'exec and logs reach a task; its agent may be killed, and takes it back',
-    async () => {
-      const name = await submit({ shell: 'echo begun; trap "exit 5" TERM; while :; do sleep 0.2; done' });
-      const before = await toRun(name);
-      expect(user.run(['exec', name, '--', 'sh', '-c', 'id -u; exit 3'])).toMatchObject({
-        status: 3,
-        stdout: '65534\n',
-      });
-      expect(user.run(['logs', name]).stdout).toBe('begun\n');
-      const gone = new Promise((resolve) => up.once('exit', resolve));
-      up.kill('SIGKILL');
-      await gone;
-      await start(`${user.cgroup}/tepui-agent`);
-      await client.close();
-      client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
-      const after = await toRun(name);
-      expect(after.status?.containerId).toBe(before.status?.containerId);
-      expect(user.run(['exec', name, '--', 'true'])).toMatchObject({ status: 0 });
-      // Its end is `down`'s affair.
-    },
-    90_000 * SLOW,
-  );
+  test('exec and logs reach a task; its agent may be killed, and takes it back', async () => {
+    const name = await submit({ shell: 'echo begun; trap "exit 5" TERM; while :; do sleep 0.2; done' });
+    const before = await toRun(name);
+    expect(user.run(['exec', name, '--', 'sh', '-c', 'id -u; exit 3'])).toMatchObject({
+      status: 3,
+      stdout: '65534\n',
+    });
+    expect(user.run(['logs', name]).stdout).toBe('begun\n');
+    const gone = new Promise((resolve) => up.once('exit', resolve));
+    up.kill('SIGKILL');
+    await gone;
+    await start(`${user.cgroup}/tepui-agent`);
+    await client.close();
+    client = createApiClient(await loadClusterConfig({ kubeconfig: join(user.dataDir, 'kubeconfig') }));
+    const after = await toRun(name);
+    expect(after.status?.containerId).toBe(before.status?.containerId);
+    expect(user.run(['exec', name, '--', 'true'])).toMatchObject({ status: 0 });
+    // Its end is `down`'s affair.
+  }, 90_000);
 
-  test(
-    'down, from a cgroup that is not delegated, ends all, and leaves no process, cgroup or mount',
-    async () => {
-      const gone = new Promise((resolve) => up.once('exit', resolve));
-      up.kill('SIGTERM');
-      await gone;
-      expect(groups().some((path) => /tepui\/\w+\/\w/.test(path))).toBe(true);
-      expect(user.run(['down'])).toMatchObject({ status: 0, stderr: expect.not.stringContaining('rror') });
-      expect(processesOf(user.uid)).toEqual([]);
-      expect(readdirSync(join(user.runtimeDir, 'tepui'))).toEqual([]);
-      expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(user.home);
-      expect(groups()).toEqual(['.']);
-    },
-    60_000 * SLOW,
-  );
+  test('down, from a cgroup that is not delegated, ends all, and leaves no process, cgroup or mount', async () => {
+    const gone = new Promise((resolve) => up.once('exit', resolve));
+    up.kill('SIGTERM');
+    await gone;
+    expect(groups().some((path) => /tepui\/\w+\/\w/.test(path))).toBe(true);
+    expect(user.run(['down'])).toMatchObject({ status: 0, stderr: expect.not.stringContaining('rror') });
+    expect(processesOf(user.uid)).toEqual([]);
+    expect(readdirSync(join(user.runtimeDir, 'tepui'))).toEqual([]);
+    expect(readFileSync('/proc/self/mountinfo', 'utf8')).not.toContain(user.home);
+    expect(groups()).toEqual(['.']);
+  }, 60_000);
 });
 
 describeIf(noDelegation)('a user whose cgroup lacks a controller', () => {

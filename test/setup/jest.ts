@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { stripVTControlCharacters } from 'node:util';
 import type { Outcome } from './outcome.ts';
+import { failedParts } from './together.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -43,12 +44,12 @@ export async function runJest(
   process.stdout.write(`run again by themselves: ${failed.join(', ')}\n`);
   const second = await reportOf(failed, [...new Set(['--runInBand', ...options])], env);
   const stillFailed = new Set(failedFiles(second));
-  const remarks = [...remarksOn(second, 'failed'), ...remarksOn(first, 'flaky', (file) => !stillFailed.has(file))];
+  const wasFlaky = (files: string[]) => !files.some((file) => stillFailed.has(file));
+  const remarks = [...remarksOn(second, 'failed'), ...remarksOn(first, 'flaky', wasFlaky)];
   for (const remark of remarks) process.stdout.write(`${remark}\n`);
   const { passed, skipped } = outcomeOf(first);
   const again = outcomeOf(second);
-  // Tests of these files that passed the first time are counted with the second run only.
-  return { passed: passed - passedIn(first, failed) + again.passed, failed: again.failed, skipped, remarks };
+  return { passed: passed - passedInBoth(first, second) + again.passed, failed: again.failed, skipped, remarks };
 }
 
 async function reportOf(places: string[], options: string[], env: Record<string, string>): Promise<JestResult> {
@@ -72,7 +73,8 @@ async function reportOf(places: string[], options: string[], env: Record<string,
     const child = spawn(process.execPath, args, {
       cwd: ROOT,
       stdio: ['ignore', 'ignore', 'inherit'],
-      env: { ...process.env, ...env },
+      // Agents and commands that tests start are not compiled each time.
+      env: { NODE_COMPILE_CACHE: join(ROOT, 'node_modules/.cache/tepui'), ...process.env, ...env },
     });
     const code = await new Promise<number | null>((resolve) => child.once('exit', resolve));
     if (!existsSync(report)) throw new Error(`jest ended with code ${code} and wrote no report`);
@@ -92,13 +94,19 @@ function outcomeOf(result: JestResult): Outcome {
 }
 
 /** A line for each test that failed: `flaky: FILE: NAME: the first words of why`. */
-function remarksOn({ testResults }: JestResult, word: string, accepts = (_file: string) => true): string[] {
+function remarksOn({ testResults }: JestResult, word: string, accepts = (_files: string[]) => true): string[] {
   return testResults.flatMap(({ name, status, message, assertionResults }) => {
-    const file = relative(ROOT, name);
-    if (status !== 'failed' || !accepts(file)) return [];
+    if (status !== 'failed') return [];
     const tests = assertionResults.filter((each) => each.status === 'failed');
-    if (tests.length === 0) return [`${word}: ${file}: ${firstWords(message)}`];
-    return tests.map((each) => `${word}: ${file}: ${each.fullName}: ${firstWords(each.failureMessages.join('\n'))}`);
+    if (tests.length === 0) {
+      const files = failedParts(relative(ROOT, name), [message]);
+      return accepts(files) ? [`${word}: ${files.join(', ')}: ${firstWords(message)}`] : [];
+    }
+    return tests.flatMap(({ fullName, failureMessages }) => {
+      const files = failedParts(relative(ROOT, name), failureMessages);
+      const why = firstWords(failureMessages.join('\n'));
+      return accepts(files) ? [`${word}: ${files.join(', ')}: ${fullName}: ${why}`] : [];
+    });
   });
 }
 
@@ -110,12 +118,19 @@ function firstWords(text: string): string {
 
 /** Below the checkout. */
 function failedFiles({ testResults }: JestResult): string[] {
-  return testResults.filter(({ status }) => status === 'failed').map(({ name }) => relative(ROOT, name));
+  const failed = testResults.filter(({ status }) => status === 'failed');
+  const files = failed.flatMap(({ name, message, assertionResults }) =>
+    failedParts(relative(ROOT, name), [message, ...assertionResults.flatMap((each) => each.failureMessages)]),
+  );
+  return [...new Set(files)];
 }
 
-function passedIn({ testResults }: JestResult, files: string[]): number {
-  return testResults
-    .filter(({ name }) => files.includes(relative(ROOT, name)))
-    .flatMap(({ assertionResults }) => assertionResults)
-    .filter(({ status }) => status === 'passed').length;
+/** Tests that passed the first time, of files that were run a second time: they count once. */
+function passedInBoth(first: JestResult, second: JestResult): number {
+  const again = new Set(testsOf(second).map(({ fullName }) => fullName));
+  return testsOf(first).filter(({ status, fullName }) => status === 'passed' && again.has(fullName)).length;
+}
+
+function testsOf({ testResults }: JestResult) {
+  return testResults.flatMap(({ assertionResults }) => assertionResults);
 }

@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { Task } from '../../../controllers/machinery/client/resources.ts';
 import { cleanupAgent, type RunningAgent } from '../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../runtime/volumes/mounts.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
@@ -49,7 +50,7 @@ suite('a limit on the disk of a sandbox', () => {
     return status?.disk;
   };
   async function untilTrue(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (const deadline = Date.now() + 20_000; !(await condition()); await sleep(20)) {
+    for (const deadline = Date.now() + 20_000 * SLOW; !(await condition()); await sleep(20)) {
       if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
     }
   }

@@ -9,6 +9,7 @@ import { Agent } from '../../../controllers/machinery/client/resources.ts';
 import { createAuthorizer } from '../../../runtime/agent/endpoint/authorize.ts';
 import { accessFor, matchRoute } from '../../../runtime/agent/endpoint/routes.ts';
 import type { RunningAgent } from '../../../runtime/agent/index.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from './support/platform.ts';
 
 interface Answer {
@@ -80,7 +81,7 @@ suite("an agent's endpoint", () => {
   });
 
   test('streams the log of a running task as it is written, to its end', async () => {
-    await platform.createTask('talker', { shell: 'for n in 1 2 3 4 5; do echo line $n; sleep 0.1; done' });
+    await platform.createTask('talker', { shell: `for n in 1 2 3 4 5; do echo line $n; sleep ${0.1 * SLOW}; done` });
     await platform.untilState('talker', 'Running');
     const response = await open(`/logs/${NAMESPACE}/talker?follow=true`);
     const arrivals: number[] = [];

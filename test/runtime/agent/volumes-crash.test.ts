@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { Secret, Task, Volume } from '../../../controllers/machinery/client/resources.ts';
 import { mountsBelow } from '../../../runtime/volumes/mounts.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const problem =
@@ -47,7 +48,7 @@ suite('an agent that is killed while it mounts', () => {
     return current;
   }
   async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (const deadline = Date.now() + 90_000; !(await condition()); await sleep(50)) {
+    for (const deadline = Date.now() + 90_000 * SLOW; !(await condition()); await sleep(50)) {
       if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
     }
   }

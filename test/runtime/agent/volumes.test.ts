@@ -17,6 +17,7 @@ import { Agent, Namespace, Task, Volume } from '../../../controllers/machinery/c
 import type { Volume as VolumeDocument, VolumeSpec } from '../../../crds/types.generated.ts';
 import type { RunningAgent } from '../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../runtime/volumes/mounts.ts';
+import { SLOW } from '../../setup/slow.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatform } from './support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
@@ -58,7 +59,7 @@ suite('volumes on the disks of an agent', () => {
   }, 60_000);
 
   async function until<T>(look: () => Promise<T | undefined | false>, what: string): Promise<T> {
-    for (const deadline = Date.now() + 25_000; ; await sleep(20)) {
+    for (const deadline = Date.now() + 25_000 * SLOW; ; await sleep(20)) {
       const found = await look();
       if (found) return found;
       if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);

@@ -174,40 +174,36 @@ test.each(['supervisor', 'launcher'])(
     }
     expect(await readdir(`${bed.dir}/run/containers`)).toEqual([]);
   },
-  60_000 * SLOW,
+  60_000,
 );
 
-test(
-  'kill -9 of the process that launches: its containers go on, and are there for the next one',
-  async () => {
-    const script = fileURLToPath(new URL('fixtures/launch-many.ts', import.meta.url));
-    for (let round = 0; round < rounds(5); round++) {
-      const agent = spawn(process.execPath, [script, bed.dir, String(round)], { stdio: ['ignore', 'pipe', 'inherit'] });
-      let launched = '';
-      agent.stdout.on('data', (chunk: Buffer) => {
-        launched += chunk.toString();
-      });
-      await eventually(() => launched.split('\n').length > 2, 'the first launches');
-      await sleep(Math.random() * 30);
-      agent.kill('SIGKILL');
-      await once(agent, 'close');
-      const told = launched
-        .split('\n')
-        .filter((line) => line.endsWith('.'))
-        .map((line) => line.slice(0, -1));
-      expect(told.length).toBeGreaterThan(0);
-      const living = await eventually(async () => {
-        const entries = await bed.launcher.list();
-        return entries.every((entry) => entry.state === 'running') && entries;
-      }, 'no launch under way');
-      expect(living.map((entry) => entry.containerId)).toEqual(expect.arrayContaining(told));
-      for (const { containerId } of living) await bed.launcher.signal(containerId, 9);
-      for (const { containerId } of living) expect(await bed.exit(containerId)).toMatchObject({ signal: 9 });
-      await eventually(async () => (await bed.launcher.list()).length === 0, 'the end of all');
-    }
-  },
-  60_000 * SLOW,
-);
+test('kill -9 of the process that launches: its containers go on, and are there for the next one', async () => {
+  const script = fileURLToPath(new URL('fixtures/launch-many.ts', import.meta.url));
+  for (let round = 0; round < rounds(5); round++) {
+    const agent = spawn(process.execPath, [script, bed.dir, String(round)], { stdio: ['ignore', 'pipe', 'inherit'] });
+    let launched = '';
+    agent.stdout.on('data', (chunk: Buffer) => {
+      launched += chunk.toString();
+    });
+    await eventually(() => launched.split('\n').length > 2, 'the first launches');
+    await sleep(Math.random() * 30);
+    agent.kill('SIGKILL');
+    await once(agent, 'close');
+    const told = launched
+      .split('\n')
+      .filter((line) => line.endsWith('.'))
+      .map((line) => line.slice(0, -1));
+    expect(told.length).toBeGreaterThan(0);
+    const living = await eventually(async () => {
+      const entries = await bed.launcher.list();
+      return entries.every((entry) => entry.state === 'running') && entries;
+    }, 'no launch under way');
+    expect(living.map((entry) => entry.containerId)).toEqual(expect.arrayContaining(told));
+    for (const { containerId } of living) await bed.launcher.signal(containerId, 9);
+    for (const { containerId } of living) expect(await bed.exit(containerId)).toMatchObject({ signal: 9 });
+    await eventually(async () => (await bed.launcher.list()).length === 0, 'the end of all');
+  }
+}, 60_000);
 
 test('the launcher ends by itself when nobody is connected and nothing runs', async () => {
   const other = await makeBed();

@@ -140,12 +140,12 @@ export function isolated(root: string): Operation[] {
 export async function eventually<T>(
   probe: () => T | undefined | false | Promise<T | undefined | false>,
   what: string,
-  ms = 10_000 * SLOW,
+  ms = 10_000,
 ): Promise<T> {
-  for (const end = Date.now() + ms; ; await sleep(3)) {
+  for (const end = Date.now() + ms * SLOW; ; await sleep(3)) {
     const value = await probe();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`);
+    if (Date.now() > end) throw new Error(`waited ${ms * SLOW} ms for ${what}`);
   }
 }
 

@@ -312,16 +312,12 @@ test('two containers of one id do not run at once', async () => {
   await bed.exit(request.containerId);
 });
 
-test(
-  'two hundred containers run at once and all ends are told',
-  async () => {
-    const requests = await Promise.all(Array.from({ length: 200 }, (_, i) => bed.request(sh(`exit ${i}`))));
-    await Promise.all(requests.map((request) => bed.launcher.launch(request)));
-    const records = await Promise.all(requests.map((request) => bed.exit(request.containerId)));
-    expect(records.map((record) => record.exitCode)).toEqual(requests.map((_, i) => i));
-  },
-  60_000 * SLOW,
-);
+test('two hundred containers run at once and all ends are told', async () => {
+  const requests = await Promise.all(Array.from({ length: 200 }, (_, i) => bed.request(sh(`exit ${i}`))));
+  await Promise.all(requests.map((request) => bed.launcher.launch(request)));
+  const records = await Promise.all(requests.map((request) => bed.exit(request.containerId)));
+  expect(records.map((record) => record.exitCode)).toEqual(requests.map((_, i) => i));
+}, 60_000);
 
 test('a command killed for want of memory has an exit record all the same', async () => {
   const cgroup = await makeCgroup();

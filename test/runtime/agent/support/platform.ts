@@ -14,6 +14,7 @@ import type { TaskContainer, Task as TaskDocument, TaskSpec } from '../../../../
 import { type AgentOptions, cleanupAgent, type RunningAgent, startAgent } from '../../../../runtime/agent/index.ts';
 import { isTerminal } from '../../../../runtime/agent/tasks/status.ts';
 import { allHierarchies } from '../../../../runtime/cgroups/leftovers.ts';
+import { SLOW } from '../../../setup/slow.ts';
 
 export interface Platform {
   client: ApiClient;
@@ -76,7 +77,7 @@ export async function startPlatform(): Promise<Platform> {
 
   const task = (name: string) => client.get(Task, { namespace: NAMESPACE, name });
   const until: Platform['until'] = async (name, condition, timeoutMs = 15_000) => {
-    for (const deadline = Date.now() + timeoutMs; ; await sleep(10)) {
+    for (const deadline = Date.now() + timeoutMs * SLOW; ; await sleep(10)) {
       const found = await task(name);
       if (found !== undefined && condition(found)) return found;
       if (Date.now() > deadline)
@@ -133,7 +134,7 @@ export async function startPlatform(): Promise<Platform> {
     untilState: (name, state, timeoutMs) => until(name, ({ status }) => status?.state === state, timeoutMs),
     untilEnded: (name) => until(name, ({ status }) => isTerminal(status?.state)),
     async untilDeleted(name) {
-      for (const deadline = Date.now() + 15_000; (await task(name)) !== undefined; await sleep(10)) {
+      for (const deadline = Date.now() + 15_000 * SLOW; (await task(name)) !== undefined; await sleep(10)) {
         if (Date.now() > deadline) throw new Error(`task ${name} is still there`);
       }
     },

@@ -7,6 +7,7 @@ import { ConfigMap, Secret } from '../../../../controllers/machinery/client/reso
 import type { TaskSpec } from '../../../../crds/types.generated.ts';
 import type { RunningAgent } from '../../../../runtime/agent/index.ts';
 import { mountsBelow } from '../../../../runtime/volumes/mounts.ts';
+import { SLOW } from '../../../setup/slow.ts';
 import { NAMESPACE, noContainers, type Platform, startPlatformWithAgent } from '../support/platform.ts';
 
 const suite = noContainers() === undefined ? describe : describe.skip;
@@ -34,7 +35,7 @@ suite('volumes in memory', () => {
   const mounting = (volume: object): Partial<TaskSpec> => ({ volumes: [{ name: 'v', ...volume }] });
   const at = (mountPath: string, more: object = {}) => ({ volumeMounts: [{ name: 'v', mountPath, ...more }] });
   async function untilTrue(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (const deadline = Date.now() + 20_000; !(await condition()); await sleep(20)) {
+    for (const deadline = Date.now() + 20_000 * SLOW; !(await condition()); await sleep(20)) {
       if (Date.now() > deadline) throw new Error(`waited in vain: ${what}`);
     }
   }

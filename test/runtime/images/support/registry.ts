@@ -4,6 +4,7 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { SLOW } from '../../../setup/slow.ts';
 
 export interface TestRegistry {
   /** `127.0.0.1:PORT`. */
@@ -75,7 +76,7 @@ export function freePort(): Promise<number> {
 }
 
 async function listening(port: number, child: ChildProcess): Promise<void> {
-  for (const deadline = Date.now() + 30_000; ; await sleep(20)) {
+  for (const deadline = Date.now() + 30_000 * SLOW; ; await sleep(20)) {
     if (child.exitCode !== null) throw new Error(`docker-registry ended with ${child.exitCode}`);
     const answers = await readFile('/proc/net/tcp', 'utf8');
     const hex = port.toString(16).toUpperCase().padStart(4, '0');
