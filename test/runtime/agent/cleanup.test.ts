@@ -8,6 +8,12 @@ import { cleanupAgent } from '../../../runtime/agent/index.ts';
 import { openCheckpointDirectory } from '../../../runtime/checkpoint/directory.ts';
 import type { Containerizer } from '../../../runtime/containerizers/containerizer.ts';
 
+const nothingRuns = {
+  name: 'native',
+  recover: async () => [],
+  removeOrphans: async () => {},
+  close: async () => {},
+} as unknown as Containerizer;
 let base: string;
 beforeEach(() => {
   base = realpathSync(mkdtempSync(join(tmpdir(), 'tepui-cleanup-')));
@@ -22,7 +28,7 @@ test('a clean-up that was killed while it removed sandboxes is finished by the n
     dataDir: join(base, 'data'),
     runtimeRoot: join(base, 'run'),
     logger: pino({ level: 'silent' }),
-    containerizer: { name: 'native', recover: async () => [], close: async () => {} } as unknown as Containerizer,
+    containerizer: nothingRuns,
     remove: { sandboxes: true },
   });
   expect(readdirSync(root)).not.toContain('sandboxes');
@@ -40,11 +46,10 @@ test('a clean-up that removes sandboxes removes the files that were their disks'
   const limits = await openCheckpointDirectory(join(root, 'meta/disk-limits'), kind, { strict: true });
   const name = createHash('sha256').update(sandbox).digest('hex').slice(0, 32);
   await limits.write(name, { containerId: 'run', sandbox, limitBytes: 2 ** 23, method: 'File', file });
-  const containerizer = { name: 'native', recover: async () => [], close: async () => {} } as unknown as Containerizer;
   const options = { dataDir: join(base, 'data'), runtimeRoot: join(base, 'run'), logger: pino({ level: 'silent' }) };
-  await cleanupAgent({ ...options, containerizer });
+  await cleanupAgent({ ...options, containerizer: nothingRuns });
   expect(existsSync(file)).toBe(true);
-  await cleanupAgent({ ...options, containerizer, remove: { sandboxes: true } });
+  await cleanupAgent({ ...options, containerizer: nothingRuns, remove: { sandboxes: true } });
   expect([existsSync(file), existsSync(join(root, 'sandboxes'))]).toEqual([false, false]);
   expect((await limits.load()).size).toBe(0);
 });
