@@ -32,6 +32,7 @@ export function createOrphans(logger: Logger): Orphans {
       left.set(id, { attempt, timer });
     }
   }
+
   return {
     remove: (id, attempt) => remove(id, attempt, firstPauseMs),
     async removeAll() {

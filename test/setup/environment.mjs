@@ -1,7 +1,6 @@
 // Jest's environment for Node, where every limit of a test or hook is as many times longer as the machine is slower (`TEPUI_TEST_SLOW`).
 import { TestEnvironment } from 'jest-environment-node';
-
-const SLOW = Number(process.env.TEPUI_TEST_SLOW ?? 1);
+import { SLOW } from './slow.ts';
 
 export default class Environment extends TestEnvironment {
   /** Jest calls it with each event of its runner; before the first test, with all of them. */

@@ -1,5 +1,5 @@
 /**
- * Runs inside the virtual machine: Jest on the folders and files named, one folder of tests at a time, with a slower clock; the result is one line. Each tells how long it took.
+ * Runs inside the virtual machine: Jest on the folders and files named, one folder of tests at a time, with a slower clock; the result is one line.
  * An emulated processor now and then kills Node itself (SIGSEGV, SIGTRAP: seen in plain Node too): such a folder is run again, and it is said.
  */
 import { globSync } from 'node:fs';
@@ -13,6 +13,7 @@ const outcomes: Outcome[] = [];
 const files = process.argv
   .slice(2)
   .flatMap((place) => (place.endsWith('.test.ts') ? [place] : globSync(`${place}/**/*.test.ts`)));
+// An area of the runtime is one, with the folders in it.
 const folders = Map.groupBy(files.sort(), (file) => dirname(file).split('/').slice(0, 3).join('/'));
 for (const [folder, tests] of folders) {
   const started = performance.now();

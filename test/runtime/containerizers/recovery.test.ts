@@ -116,9 +116,9 @@ describeIf(`recovery after the agent process ended (${unavailable ?? 'root'})`, 
   });
 
   // What the kernel holds for good, as it holds what waits for a file server, can be made with the freezer of cgroup v1: SIGKILL waits there.
-  const testWithFreezer = existsSync('/sys/fs/cgroup/freezer/tasks') ? test : test.skip;
-  testWithFreezer(
-    'one that the kernel does not let end keeps no agent from its work, and is removed when it can be',
+  const noFreezer = existsSync('/sys/fs/cgroup/freezer/tasks') ? undefined : 'no freezer of cgroup v1 here';
+  (noFreezer ? test.skip : test)(
+    `(${noFreezer ?? 'with a freezer'}) one that the kernel does not let end keeps no agent from its work, and is removed when it can be`,
     async () => {
       const stuck = node.spec({ command: ['sleep', '1000'] });
       const other = node.spec({ command: ['sleep', '1000'] });
